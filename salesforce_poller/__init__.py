@@ -1,0 +1,1 @@
+"""salesforce-poller: watches Salesforce orgs and tells other software what changed."""

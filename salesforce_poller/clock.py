@@ -1,0 +1,73 @@
+"""The only file that asks what time it is, or sleeps. Everything else is handed a :class:`Clock`.
+
+Tests hand in a clock of their own, so that nothing ever waits. The words people use for spans ("30s", "5m", "7d")
+are read and written here too, because every room's settings speak them.
+"""
+
+import asyncio
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
+
+
+def parse_span(value: Any) -> timedelta:
+    """Read a span of time such as ``"30s"``, ``"5m"``, ``"12h"`` or ``"7d"``.
+
+    Raises:
+        ValueError: when it is anything else; the text says what would be right.
+    """
+    if isinstance(value, timedelta):
+        return value
+    match = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('should be a span of time such as "30s", "5m", "12h" or "7d"')
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def format_span(seconds: float) -> str:
+    """Write a span for people in its largest whole unit: ``90`` is "1m 30s", ``0.25`` is "250ms"."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    rest = round(seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])
+
+
+class Clock(Protocol):
+    """What the house may ask of time."""
+
+    def now(self) -> datetime:
+        """Return the machine's wall clock, aware, UTC. Never used to decide what Salesforce has told us."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards, for measuring spans."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` pass."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """See :class:`Clock`."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """See :class:`Clock`."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """See :class:`Clock`."""
+        await asyncio.sleep(seconds)

@@ -1,0 +1,267 @@
+"""The five things that travel: Window, Record, Event, Delivery, Receipt.
+
+What we ask for, what the org returned, what changed, what we owe and what the sink said. Beside them their small
+companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time) and Gap (what may have
+been missed). All are frozen values on the ground floor: every room may know them, they know nobody. The path they
+take is drawn in ``app.py``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+#: The columns of a record by name, nested where the REST API nests them; values are passed on as Salesforce sent them.
+Fields = Mapping[str, Any]
+
+
+class Kind(StrEnum):
+    """What happened to a record."""
+
+    #: The record came into being after everything before ``settled_through`` had been read.
+    CREATED = "created"
+    #: The record was there before, or may have been, and is different now.
+    UPDATED = "updated"
+    #: The record is gone: in the recycle bin, or for good.
+    DELETED = "deleted"
+    #: The record lost a merge; ``merged_into`` names the record that survived.
+    MERGED = "merged"
+    #: The record came back from the recycle bin.
+    UNDELETED = "undeleted"
+    #: The record was already there when a feed started from the past.
+    SNAPSHOT = "snapshot"
+    #: Not about one record: changes may have been missed.
+    GAP = "gap"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What shall we ask? One query over one object, in the order (stamp, Id)."""
+
+    object: str
+    #: Every column of the query, our own bookkeeping columns included.
+    select: tuple[str, ...]
+    #: The columns that belong to the user's record, as paths (``Owner.Name``).
+    visible: tuple[str, ...]
+    #: SystemModstamp, or what stands in for it on objects that have none.
+    stamp_field: str
+    #: Inclusive lower bound (UTC), or None for "from the beginning".
+    since: datetime | None = None
+    #: Exclusive upper bound (UTC), or None for "as far as there is".
+    until: datetime | None = None
+    #: Continue behind this (stamp, Id); used when a locator was lost in mid-paging.
+    after: tuple[datetime, str] | None = None
+    #: The user's own SOQL condition, without the word WHERE.
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What did the org say? One row, deciphered."""
+
+    #: 18 characters.
+    id: str
+    #: SystemModstamp (whole seconds, UTC).
+    stamp: datetime
+    #: CreatedDate (UTC), where the object has one. Can be back-dated by data loads.
+    created: datetime | None
+    deleted: bool
+    #: MasterRecordId: the survivor, when the record lost a merge.
+    merged_into: str | None
+    #: LastModifiedById.
+    changed_by: str | None
+    #: The visible columns, nested as the REST API nests them, without ``attributes``.
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What did this record look like when we last saw it?"""
+
+    record_id: str
+    stamp: datetime
+    #: Of ``fields``; see ``polling/fingerprint.py``.
+    digest: str
+    deleted: bool
+    merged_into: str | None
+    #: None when the record was only ever seen in the delete log.
+    fields: Fields | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """How far one feed is read. All instants are Salesforce's, UTC."""
+
+    #: The highest stamp read.
+    seen_through: datetime
+    #: Everything stamped before this instant is committed and has been read.
+    settled_through: datetime
+    #: How far the delete log is covered.
+    deleted_through: datetime
+    #: Server time at which the feed was first started.
+    started_at: datetime
+    #: What is stamped before this was there when the feed started; read by the backfill, if there is one.
+    backfill_until: datetime
+    #: Where the backfill stands, as (stamp, Id) of the last committed row; None before its first row.
+    backfill_after: tuple[datetime, str] | None = None
+    #: Lower bound of the backfill; None for the beginning of time.
+    backfill_since: datetime | None = None
+    #: True when there is nothing (more) to backfill.
+    backfill_done: bool = True
+    #: False while a feed that starts now is still learning what was visible before it started.
+    primed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Which changes may have been missed, between which instants (UTC), and why."""
+
+    what: str
+    since: datetime
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What changed? One change of one record (or one gap in a feed)."""
+
+    #: Derived from org, record, kind, stamp and content: reading the same change twice gives the same id.
+    id: str
+    kind: Kind
+    #: The org's name in the configuration.
+    org: str
+    #: ``urn:salesforce:`` and the organisation id.
+    source: str
+    object: str
+    #: None for a gap.
+    record_id: str | None
+    #: Salesforce's stamp (SystemModstamp or deletedDate), whole seconds, UTC.
+    time: datetime
+    #: When we read it, by the server's clock, UTC.
+    observed_at: datetime
+    #: The record's state; for deleted and merged the last one that could be read, or None.
+    record: Fields | None = None
+    #: Paths of the fields that differ from the previous state; None when that is not known.
+    changed: tuple[str, ...] | None = None
+    #: Their previous values, nested like ``record``.
+    previous: Fields | None = None
+    merged_into: str | None = None
+    changed_by: str | None = None
+    gap: Gap | None = None
+
+    @property
+    def key(self) -> str:
+        """The unit of ordering: the record, or for a gap the object."""
+        return self.record_id or self.object
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What do we owe, to whom? One event on its way to one sink."""
+
+    sink: str
+    #: The event's place in the store; grows; becomes ``sequence``.
+    position: int
+    event: Event
+    #: How often it was sent without success so far.
+    attempts: int = 0
+    #: When it was first tried (machine time, UTC); None before that.
+    first_tried_at: datetime | None = None
+
+
+class Verdict(StrEnum):
+    """What a sink says about one delivery."""
+
+    #: It is the sink's now.
+    ACCEPTED = "accepted"
+    #: Not now: the sink is down, slow or asks for patience.
+    TRY_LATER = "try_later"
+    #: Not this one, as it is: retried slowly, since most refusals are somebody's deployment mistake.
+    REFUSED = "refused"
+    #: Never again: the sink asks us to stop (410). The sink is paused, its cursor stays.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What did the sink say? Sinks answer with a value; only ``delivery/retry.py`` decides what follows."""
+
+    verdict: Verdict
+    #: One line for the operator, capped, free of secrets.
+    detail: str = ""
+    #: Seconds the sink asked us to wait, if it did.
+    retry_after: float | None = None
+    #: HTTP status, offset or message id.
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A delivery that was not simply accepted: waiting for its next try, held behind an earlier one, or dead."""
+
+    delivery: Delivery
+    #: When it is due again (machine time, UTC).
+    due_at: datetime
+    detail: str = ""
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """Where a sink stands, as the store remembers it."""
+
+    name: str
+    #: Every event up to and including this position is delivered, parked or not wanted by this sink.
+    cursor: int
+    #: Why the sink takes nothing at the moment; empty when it does.
+    paused: str = ""
+    #: Machine time (UTC) of the first failure since the last acceptance.
+    failing_since: datetime | None = None
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """What one turn of a feed did; work returns this, nobody counts while working."""
+
+    org: str
+    object: str
+    #: "start", "poll" or "sweep".
+    turn: str
+    rows: int
+    #: How many events of each kind.
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    #: True when a backfill is unfinished, so that the next turn should follow at once.
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailure:
+    """A turn of a feed that did not work out; nothing was lost, the next one reads from the same watermarks."""
+
+    org: str
+    object: str
+    error: str
+    #: Seconds until the next try.
+    pause: float
+    #: True when a person must act.
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchReport:
+    """What one delivery round of a sink did."""
+
+    sink: str
+    delivered: int = 0
+    parked: int = 0
+    dead: int = 0
+    #: Passed over because the sink's filters do not want them.
+    filtered: int = 0
+    #: Seconds until the sink should be asked again; None when new events should wake it.
+    wait: float | None = None
+    #: True when there was something to do, so that more may be waiting.
+    busy: bool = False
+    detail: str = ""
