@@ -1,0 +1,118 @@
+"""Builds token requests and reads token answers, one pair of functions per flow. Pure; ``client.py`` sends them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from salesforce_poller.errors import LoginRefused, TryLater, capped
+from salesforce_poller.salesforce.settings import OrgSettings
+
+TOKEN_PATH = "/services/oauth2/token"  # noqa: S105  # a path, not a secret
+USERINFO_PATH = "/services/oauth2/userinfo"
+
+#: Answers of the token endpoint that may pass by themselves; every other one needs a person
+#: (OAuth 2.0 Authorization Errors, Salesforce Help).
+_PASSING = {"server_error", "temporarily_unavailable", "unknown_error"}
+_RATE_LIMITED = "rate_limit_exceeded"
+#: More than 3,600 logins of a user in an hour are refused for the rest of it ("Login Rate Exceeded", Salesforce Help).
+LOGIN_RATE_PAUSE = 3600.0
+
+#: What to do about a refused login, by a piece of Salesforce's description (letter case varies).
+_ADVICE = {
+    "no client credentials user enabled": "set a Run As user in the app's client credentials flow",
+    "invalid client credentials": "check client_secret",
+    "client identifier invalid": "check client_id; a new app needs about ten minutes before it works",
+    "invalid client": "check client_id and client_secret",
+    "ip restricted": "relax the app's IP restrictions or the user's login hours, or poll from an allowed address",
+    "inactive user": "activate the integration user",
+    "inactive_user": "activate the integration user",
+    "inactive_org": "the org is locked, closed or suspended",
+    "oauth_app_blocked": "an admin blocked this app; unblock it under Connected Apps OAuth Usage",
+    "request not supported on this domain": "use the org's My Domain address as login_url",
+    "hasn't approved this consumer": "pre-authorise the app for the user's profile or permission set",
+    "grant type not supported": "enable the client credentials flow in the app",
+    "unsupported_grant_type": "enable the client credentials flow in the app",
+    "authentication failure": "check the user, and that the app is allowed for it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A session: where to talk to, and with what. Its secret never appears in a repr."""
+
+    access_token: str = field(repr=False)
+    #: API base; may differ from the login host.
+    instance_url: str
+    #: 18 characters, or None when the answer does not tell.
+    organization_id: str | None
+
+
+def token_request(settings: OrgSettings) -> dict[str, str]:
+    """Return the form to post to the token endpoint for the client-credentials flow."""
+    assert settings.client_id is not None
+    assert settings.client_secret is not None
+    return {
+        "grant_type": "client_credentials",
+        "client_id": settings.client_id,
+        "client_secret": settings.client_secret.get_secret_value(),
+    }
+
+
+def given_token(settings: OrgSettings) -> Token:
+    """Return the session of ``auth = "access_token"``: the token from the configuration, as it is."""
+    assert settings.access_token is not None
+    token = settings.access_token.get_secret_value()
+    return Token(token, settings.login_url, organization_of(token))
+
+
+def read_token(status: int, body: bytes) -> Token:
+    """Decipher the token endpoint's answer.
+
+    Raises:
+        LoginRefused: a person must act; says what.
+        TryLater: the endpoint is not itself, or too many logins; says how long.
+    """
+    answer = _json_object(body)
+    if status == 200 and "access_token" in answer and "instance_url" in answer:  # noqa: PLR2004  # HTTP OK
+        token = str(answer["access_token"])
+        return Token(token, str(answer["instance_url"]).rstrip("/"), organization_of(token, str(answer.get("id", ""))))
+    error, description = str(answer.get("error", "")), str(answer.get("error_description", ""))
+    said = capped(f"{error}: {description}" if description else error) or f"HTTP {status} without an explanation"
+    if error == _RATE_LIMITED:
+        raise TryLater(f"login refused ({said}); Salesforce allows 3,600 logins an hour", LOGIN_RATE_PAUSE)
+    if not error or error in _PASSING:
+        raise TryLater(f"login did not work this time ({said})")
+    raise LoginRefused(f"login refused: {said}{_advice(error, description)}", code=error, status=status)
+
+
+def organization_of(token: str, identity_url: str = "") -> str | None:
+    """Find the organisation id in an identity URL (``…/id/00D…/005…``) or in the token's first part (``00D…!…``)."""
+    parts = identity_url.rstrip("/").split("/")
+    candidate = parts[-2] if len(parts) > 2 and parts[-3] == "id" else token.partition("!")[0]  # noqa: PLR2004  # …/id/ORG/USER
+    if not (candidate.startswith("00D") and candidate.isalnum()):
+        return None
+    return {15: to18(candidate), 18: candidate}.get(len(candidate))
+
+
+def to18(short: str) -> str:
+    """Lengthen a 15-character id by its checksum: three letters say which of 3 x 5 characters are capitals."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+    suffix = (
+        letters[sum(1 << bit for bit, letter in enumerate(short[start : start + 5]) if "A" <= letter <= "Z")]
+        for start in (0, 5, 10)
+    )
+    return short + "".join(suffix)
+
+
+def _advice(error: str, description: str) -> str:
+    said = f"{error} {description}".lower()
+    return next((f"; {advice}" for piece, advice in _ADVICE.items() if piece in said), "")
+
+
+def _json_object(body: bytes) -> Mapping[str, object]:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

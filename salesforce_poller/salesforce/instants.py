@@ -1,0 +1,26 @@
+"""Salesforce's ways of writing an instant, and ours of writing one to Salesforce. Pure.
+
+REST answers say ``2026-11-21T10:00:00.000+0000`` (offset without a colon, always UTC); other APIs say ``Z``.
+SOQL and the replication calls take ``2026-11-21T10:00:00Z``: the ``Z`` form needs no escaping in a URL.
+"""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+def parse(text: str) -> datetime:
+    """Read an instant as Salesforce writes it. Raises ValueError for anything else, dates without a time included."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"not an instant with an offset: {text!r}")
+    return instant.astimezone(UTC)
+
+
+def literal(instant: datetime) -> str:
+    """Write an instant as a SOQL literal or a URL parameter, in whole seconds, rounded down."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def http_date(text: str) -> datetime:
+    """Read an HTTP ``Date`` header. Raises ValueError when it is none."""
+    return parsedate_to_datetime(text).astimezone(UTC)
