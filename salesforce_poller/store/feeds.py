@@ -1,0 +1,255 @@
+"""How far each feed is read and what its records looked like: the poller's side of the store.
+
+:meth:`Feeds.commit_page` is the heart of the promise: events, sightings and watermarks in ONE transaction, so that
+whatever dies, either all of a page was taken in or none of it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from salesforce_poller.model import Event, Sighting, Watermarks
+from salesforce_poller.store import codec
+from salesforce_poller.store.database import Database
+from salesforce_poller.store.tables import events, feeds, sightings
+
+#: Ids in one lookup, and rows in one prune: keeps statements and locks short.
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHealth:
+    """What ``status`` and readiness want to know of a feed. Machine time, UTC."""
+
+    org: str
+    object: str
+    marks: Watermarks
+    polled_at: datetime | None
+    failing_since: datetime | None
+    last_error: str
+
+
+class Feeds:
+    """The tables ``feeds``, ``sightings`` and ``events``, as polling uses them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ids: dict[tuple[str, str], int] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_events(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever new events are on disk."""
+        self._listeners.append(listener)
+
+    async def watermarks(self, org: str, object_name: str) -> Watermarks | None:
+        """Return how far a feed is read, or None when it has never run."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_feed(org, object_name))).one_or_none()
+        return None if row is None else _marks(row)
+
+    async def sightings(self, org: str, object_name: str, record_ids: Iterable[str]) -> dict[str, Sighting]:
+        """Return what is remembered of these records, by id."""
+        wanted = list(record_ids)
+        found: dict[str, Sighting] = {}
+        async with self._database.read() as connection:
+            feed_id = await self._feed_id(connection, org, object_name)
+            if feed_id is None:
+                return found
+            for start in range(0, len(wanted), _BATCH):
+                rows = await connection.execute(
+                    select(sightings).where(
+                        sightings.c.feed_id == feed_id, sightings.c.record_id.in_(wanted[start : start + _BATCH])
+                    )
+                )
+                found.update((row.record_id, _sighting(row)) for row in rows)
+        return found
+
+    async def commit_page(
+        self,
+        org: str,
+        object_name: str,
+        *,
+        events: Sequence[Event],
+        sightings: Sequence[Sighting],
+        marks: Watermarks,
+        at: datetime,
+    ) -> int:
+        """Take in one page: its events, its sightings and how far the feed is read, in one transaction.
+
+        ``at`` is machine time (UTC). Returns how many events were new; one whose id is already there is the same
+        change read twice. The next stop of a new event is ``delivery/dispatcher.py``.
+        """
+        async with self._database.write() as connection:
+            feed_id = await self._save_marks(connection, org, object_name, marks, at)
+            await _save_sightings(connection, feed_id, sightings)
+            added = await _append_events(connection, events, at)
+        if added:
+            for listener in self._listeners:
+                listener()
+        return added
+
+    async def note_success(self, org: str, object_name: str, at: datetime) -> None:
+        """Remember that a turn went well."""
+        await self._note(org, object_name, polled_at=at, failing_since=None, last_error="")
+
+    async def note_failure(self, org: str, object_name: str, at: datetime, error: str) -> None:
+        """Remember that a turn failed, and since when turns do."""
+        await self._note(
+            org,
+            object_name,
+            failing_since=func.coalesce(feeds.c.failing_since, bindparam("at", at, feeds.c.failing_since.type)),
+            last_error=error,
+        )
+
+    async def health(self) -> list[FeedHealth]:
+        """List every feed that ever ran."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(feeds).order_by(feeds.c.org, feeds.c.object))
+            return [
+                FeedHealth(row.org, row.object, _marks(row), row.polled_at, row.failing_since, row.last_error)
+                for row in rows
+            ]
+
+    async def count_sightings(self, org: str, object_name: str) -> int:
+        """Count the records that are remembered of a feed."""
+        async with self._database.read() as connection:
+            feed_id = await self._feed_id(connection, org, object_name)
+            query = select(func.count()).select_from(sightings).where(sightings.c.feed_id == feed_id)
+            return (await connection.execute(query)).scalar_one()
+
+    async def forget(
+        self, org: str, object_name: str, *, live_before: datetime | None, deleted_before: datetime
+    ) -> int:
+        """Forget a batch of old sightings; returns how many, so that a caller goes on until it is 0.
+
+        ``live_before=None`` forgets no live record. Bounds are stamps (UTC) and must not lie behind
+        ``settled_through``.
+        """
+        old = [and_(sightings.c.deleted, sightings.c.stamp < deleted_before)]
+        if live_before is not None:
+            old.append(and_(~sightings.c.deleted, sightings.c.stamp < live_before))
+        async with self._database.write() as connection:
+            feed_id = await self._feed_id(connection, org, object_name)
+            chosen = select(sightings.c.record_id).where(sightings.c.feed_id == feed_id, or_(*old)).limit(_BATCH)
+            result = await connection.execute(
+                delete(sightings).where(sightings.c.feed_id == feed_id, sightings.c.record_id.in_(chosen))
+            )
+            return result.rowcount
+
+    async def _note(self, org: str, object_name: str, **values: Any) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(feeds).where(feeds.c.org == org, feeds.c.object == object_name).values(**values)
+            )
+
+    async def _feed_id(self, connection: AsyncConnection, org: str, object_name: str) -> int | None:
+        key = (org, object_name)
+        if key not in self._ids:
+            row = (await connection.execute(_feed(org, object_name))).one_or_none()
+            if row is None:
+                return None
+            self._ids[key] = row.id
+        return self._ids[key]
+
+    async def _save_marks(
+        self, connection: AsyncConnection, org: str, object_name: str, marks: Watermarks, at: datetime
+    ) -> int:
+        values = _marks_row(marks)
+        feed_id = await self._feed_id(connection, org, object_name)
+        if feed_id is None:
+            # Not cached yet: this transaction may still be rolled back.
+            result = await connection.execute(insert(feeds).values(org=org, object=object_name, polled_at=at, **values))
+            return int(result.inserted_primary_key[0])
+        await connection.execute(update(feeds).where(feeds.c.id == feed_id).values(**values))
+        return feed_id
+
+
+async def _save_sightings(connection: AsyncConnection, feed_id: int, seen: Sequence[Sighting]) -> None:
+    if not seen:
+        return
+    statement = sqlite_insert(sightings)
+    kept = ("stamp", "digest", "deleted", "merged_into", "fields")
+    statement = statement.on_conflict_do_update(
+        index_elements=["feed_id", "record_id"], set_={name: statement.excluded[name] for name in kept}
+    )
+    await connection.execute(statement, [_sighting_row(feed_id, one) for one in seen])
+
+
+async def _append_events(connection: AsyncConnection, happened: Sequence[Event], at: datetime) -> int:
+    if not happened:
+        return 0
+    before = (await connection.execute(select(func.coalesce(func.max(events.c.position), 0)))).scalar_one()
+    await connection.execute(
+        sqlite_insert(events).on_conflict_do_nothing(index_elements=["id"]), [_event_row(one, at) for one in happened]
+    )
+    added = select(func.count()).select_from(events).where(events.c.position > before)
+    return (await connection.execute(added)).scalar_one()
+
+
+def _feed(org: str, object_name: str) -> Any:
+    return select(feeds).where(feeds.c.org == org, feeds.c.object == object_name)
+
+
+def _marks(row: Row[Any]) -> Watermarks:
+    after = None if row.backfill_after_id is None else (row.backfill_after_stamp, row.backfill_after_id)
+    return Watermarks(
+        seen_through=row.seen_through,
+        settled_through=row.settled_through,
+        deleted_through=row.deleted_through,
+        started_at=row.started_at,
+        backfill_until=row.backfill_until,
+        backfill_after=after,
+        backfill_since=row.backfill_since,
+        backfill_done=row.backfill_done,
+        primed=row.primed,
+    )
+
+
+def _marks_row(marks: Watermarks) -> Mapping[str, Any]:
+    stamp, record_id = marks.backfill_after or (None, None)
+    return {
+        "seen_through": marks.seen_through,
+        "settled_through": marks.settled_through,
+        "deleted_through": marks.deleted_through,
+        "started_at": marks.started_at,
+        "backfill_until": marks.backfill_until,
+        "backfill_since": marks.backfill_since,
+        "backfill_after_stamp": stamp,
+        "backfill_after_id": record_id,
+        "backfill_done": marks.backfill_done,
+        "primed": marks.primed,
+    }
+
+
+def _sighting(row: Row[Any]) -> Sighting:
+    return Sighting(row.record_id, row.stamp, row.digest, row.deleted, row.merged_into, codec.load_fields(row.fields))
+
+
+def _sighting_row(feed_id: int, seen: Sighting) -> Mapping[str, Any]:
+    return {
+        "feed_id": feed_id,
+        "record_id": seen.record_id,
+        "stamp": seen.stamp,
+        "digest": seen.digest,
+        "deleted": seen.deleted,
+        "merged_into": seen.merged_into,
+        "fields": codec.dump_fields(seen.fields),
+    }
+
+
+def _event_row(event: Event, at: datetime) -> Mapping[str, Any]:
+    return {
+        "id": event.id,
+        "org": event.org,
+        "object": event.object,
+        "kind": event.kind.value,
+        "record_key": event.key,
+        "stamp": event.time,
+        "recorded_at": at,
+        "body": codec.dump_event(event),
+    }

@@ -1,0 +1,134 @@
+"""The tables, as ``migrations/`` leaves them. A test compares the two.
+
+feeds       how far each feed is read                          one row a feed
+sightings   what each record looked like last time             one row a record
+events      what changed; append-only, in order of position    one row an event
+sinks       how far each sink has taken the events             one row a sink
+parked      deliveries that were not simply accepted           rows for exceptions only
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant, kept as whole milliseconds since 1970 UTC: small, sortable and the same in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Write."""
+        return None if value is None else (value - _EPOCH) // timedelta(milliseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Read."""
+        return None if value is None else _EPOCH + timedelta(milliseconds=value)
+
+
+#: SQLite numbers rows by itself only when the column is called INTEGER.
+_Position = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("org", String, nullable=False),
+    Column("object", String, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_through", Instant, nullable=False),
+    Column("settled_through", Instant, nullable=False),
+    Column("deleted_through", Instant, nullable=False),
+    Column("backfill_since", Instant),
+    Column("backfill_until", Instant, nullable=False),
+    Column("backfill_after_stamp", Instant),
+    Column("backfill_after_id", String(18)),
+    Column("backfill_done", Boolean, nullable=False),
+    Column("primed", Boolean, nullable=False),
+    Column("polled_at", Instant),  # machine time of the last turn that went well
+    Column("failing_since", Instant),  # machine time of the first failed turn since then
+    Column("last_error", Text, nullable=False, server_default=""),
+    UniqueConstraint("org", "object"),
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("feed_id", Integer, ForeignKey("feeds.id", ondelete="CASCADE"), primary_key=True),
+    Column("record_id", String(18), primary_key=True),
+    Column("stamp", Instant, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("merged_into", String(18)),
+    Column("fields", Text),  # JSON; null when the record was only ever seen in the delete log
+    Index("ix_sightings_forget", "feed_id", "deleted", "stamp"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("position", _Position, primary_key=True),
+    Column("id", String(32), nullable=False),
+    Column("org", String, nullable=False),
+    Column("object", String, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("record_key", String, nullable=False),  # the record's id, or the object for a gap: the unit of ordering
+    Column("stamp", Instant, nullable=False),  # Salesforce's
+    Column("recorded_at", Instant, nullable=False),  # machine time
+    Column("body", Text, nullable=False),  # JSON; see codec.py
+    UniqueConstraint("id"),
+    Index("ix_events_record", "record_key", "position"),
+    Index("ix_events_recorded", "recorded_at"),
+    sqlite_autoincrement=True,  # a position is never given twice, not even after the last row was pruned
+)
+
+sinks = Table(
+    "sinks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("cursor", BigInteger, nullable=False),
+    Column("paused", Text, nullable=False, server_default=""),
+    Column("failing_since", Instant),
+    Column("last_error", Text, nullable=False, server_default=""),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("sink", String, ForeignKey("sinks.name", ondelete="CASCADE"), primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("record_key", String, nullable=False),
+    Column("dead", Boolean, nullable=False, server_default=false()),
+    Column("attempts", Integer, nullable=False),
+    Column("first_tried_at", Instant),
+    Column("due_at", Instant, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Index("ix_parked_due", "sink", "dead", "due_at"),
+    Index("ix_parked_record", "sink", "record_key", "position"),
+)
