@@ -1,0 +1,70 @@
+"""Which columns a feed selects at the moment: asks describe at start, every hour and when a field was refused.
+
+Called by ``poller.py`` and ``check.py``; ``schema.py`` does the choosing.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from salesforce_poller.clock import Clock
+from salesforce_poller.errors import FieldsUnknown, ObjectUnknown
+from salesforce_poller.polling import schema
+from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.describe import ObjectInfo
+
+log = structlog.get_logger()
+
+#: An admin may have added or hidden fields.
+_DESCRIBE_EVERY = timedelta(hours=1).total_seconds()
+#: Salesforce names the column that a query may not have.
+_NO_SUCH_COLUMN = re.compile(r"No such column '([^']+)'", re.IGNORECASE)
+
+
+class Columns:
+    """The present schema of one feed."""
+
+    def __init__(self, object_name: str, wanted: Sequence[str] | None, *, org: Org, clock: Clock) -> None:
+        self._object = object_name
+        self._wanted = wanted
+        self._org = org
+        self._clock = clock
+        self._schema: schema.Schema | None = None
+        self._described_at = 0.0
+        self._unusable: frozenset[str] = frozenset()
+        self._told: tuple[str, ...] = ()
+
+    async def current(self) -> schema.Schema:
+        """Return the schema, described anew when it is due. Raises what ``Org.describe`` raises."""
+        now = self._clock.monotonic()
+        if self._schema is None or now - self._described_at >= _DESCRIBE_EVERY:
+            self._schema = await describe_feed(self._org, self._object, self._wanted, self._unusable)
+            self._described_at = now
+            if self._schema.dropped != self._told:
+                self._told = self._schema.dropped
+                log.warning("feed.fields_dropped", org=self._org.name, object=self._object, fields=list(self._told))
+        return self._schema
+
+    def refuse(self, error: FieldsUnknown) -> None:
+        """Describe anew next time; a column that describe lists and a query refuses is left out from now on."""
+        if self._schema is not None and (match := _NO_SUCH_COLUMN.search(str(error))):
+            refused = match[1].lower()
+            self._unusable |= {path for path in self._schema.visible if path.lower().split(".")[-1] == refused}
+        self._schema = None
+
+
+async def describe_feed(
+    org: Org, object_name: str, wanted: Sequence[str] | None, unusable: frozenset[str] = frozenset()
+) -> schema.Schema:
+    """Choose a feed's columns (1 call to describe the object, 1 for each parent that a wanted path leads to)."""
+    info = await org.describe(object_name)
+    parents: dict[str, ObjectInfo | None] = {}
+    while missing := schema.parents_to_describe(info, wanted, parents):
+        for name in sorted(missing):
+            try:
+                parents[name] = await org.describe(name)
+            except ObjectUnknown:
+                parents[name] = None
+    return schema.choose(info, wanted, parents, unusable)

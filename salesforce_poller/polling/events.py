@@ -1,0 +1,98 @@
+"""Changes in, events out: gives each its id and its content. Pure.
+
+Called by ``poller.py`` after ``diff.py`` has decided.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from salesforce_poller.model import Event, Fields, Gap, Kind, Record, Sighting
+from salesforce_poller.polling import fingerprint
+from salesforce_poller.polling.diff import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a feed's events come from."""
+
+    #: The org's name in the configuration.
+    org: str
+    #: 18 characters.
+    organization_id: str
+    object: str
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source."""
+        return f"urn:salesforce:{self.organization_id}"
+
+
+def of_record(
+    origin: Origin, change: Change, record: Record, sighting: Sighting | None, observed_at: datetime
+) -> Event:
+    """Make the event of a change of a row that could be read."""
+    before = sighting.fields if sighting else None
+    known = before is not None and change.changed is not None
+    return Event(
+        id=event_id(origin, change, record.id, fingerprint.digest(record.fields), sighting),
+        kind=change.kind,
+        org=origin.org,
+        source=origin.source,
+        object=origin.object,
+        record_id=record.id,
+        time=change.time,
+        observed_at=observed_at,
+        record=record.fields,
+        changed=change.changed if known else None,
+        previous=fingerprint.nest(before, change.changed)
+        if before is not None and change.changed is not None
+        else None,
+        merged_into=record.merged_into if change.kind is Kind.MERGED else None,
+        changed_by=record.changed_by,
+    )
+
+
+def of_vanished(
+    origin: Origin, change: Change, record_id: str, sighting: Sighting | None, observed_at: datetime
+) -> Event:
+    """Make the event of a record that is gone for good; its state is the last one we saw, if we did."""
+    last: Fields | None = sighting.fields if sighting else None
+    return Event(
+        id=event_id(origin, change, record_id, "", sighting),
+        kind=change.kind,
+        org=origin.org,
+        source=origin.source,
+        object=origin.object,
+        record_id=record_id,
+        time=change.time,
+        observed_at=observed_at,
+        record=last,
+    )
+
+
+def of_gap(origin: Origin, gap: Gap, observed_at: datetime) -> Event:
+    """Make the event that says what may have been missed."""
+    parts = (origin.organization_id, origin.object, gap.what, gap.since.isoformat(), gap.until.isoformat())
+    return Event(
+        id=fingerprint.short_hash("gap", *parts),
+        kind=Kind.GAP,
+        org=origin.org,
+        source=origin.source,
+        object=origin.object,
+        record_id=None,
+        time=gap.until,
+        observed_at=observed_at,
+        gap=gap,
+    )
+
+
+def event_id(origin: Origin, change: Change, record_id: str, content: str, sighting: Sighting | None) -> str:
+    """Derive an event's id from org, record, kind, stamp and content, the content before it included.
+
+    The content is in it because a stamp is too coarse to tell two quick edits apart, the content before it because a
+    value may go back and forth within one second.
+    """
+    before = f"{sighting.stamp.isoformat()} {sighting.digest} {sighting.deleted}" if sighting else ""
+    return fingerprint.short_hash(
+        origin.organization_id, record_id, change.kind.value, change.time.isoformat(), content, before
+    )

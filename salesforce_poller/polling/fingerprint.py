@@ -1,0 +1,70 @@
+"""A record, boiled down to a digest, and compared with another one path by path. Pure."""
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from salesforce_poller.model import Fields
+
+#: Never count as a change: they are stamps of the change itself, of somebody's look at the record, or told by the
+#: kind of the event.
+QUIET = frozenset(
+    {
+        "Id", "SystemModstamp", "LastModifiedDate", "LastModifiedById", "LastViewedDate", "LastReferencedDate",
+        "IsDeleted", "MasterRecordId",
+    }
+)  # fmt: skip
+
+#: A path that a record does not have, which is not the same as having null there.
+MISSING: Any = object()
+
+
+def digest(fields: Fields) -> str:
+    """Boil down what counts of a record's fields: 32 hexadecimal digits, the same for the same values in any order."""
+    loud = {name: value for name, value in fields.items() if name not in QUIET}
+    return short_hash(orjson.dumps(loud, option=orjson.OPT_SORT_KEYS))
+
+
+def short_hash(*parts: bytes | str) -> str:
+    """Hash several parts, each kept apart from the next: 32 hexadecimal digits."""
+    whole = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        whole.update(len(data).to_bytes(8, "big") + data)
+    return whole.hexdigest()
+
+
+def differences(before: Fields, after: Fields, paths: Iterable[str]) -> Iterator[str]:
+    """Name the paths whose values differ, in the order given; one that ``before`` does not know is no difference."""
+    for path in paths:
+        if path in QUIET:
+            continue
+        old = pick(before, path)
+        if old is not MISSING and old != pick(after, path):
+            yield path
+
+
+def pick(fields: Fields, path: str) -> Any:
+    """Return the value at a path: None below a parent that is null, MISSING where the record has nothing."""
+    value: Any = fields
+    for name in path.split("."):
+        if value is None:
+            return None
+        if name not in value:
+            return MISSING
+        value = value[name]
+    return value
+
+
+def nest(fields: Fields, paths: Iterable[str]) -> dict[str, Any]:
+    """Return only these paths of a record, nested as the record is: ``{"Owner": {"Name": "Ann"}}``."""
+    nested: dict[str, Any] = {}
+    for path in paths:
+        *parents, last = path.split(".")
+        here = nested
+        for name in parents:
+            here = here.setdefault(name, {})
+        here[last] = pick(fields, path)
+    return nested

@@ -1,0 +1,117 @@
+"""From rows to disk: looks up what is remembered, lets ``diff`` decide, and commits a page at once.
+
+Called by ``poller.py`` for every page; the next stop is ``store/feeds.py:Feeds.commit_page``.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from salesforce_poller.clock import Clock
+from salesforce_poller.errors import Stopped
+from salesforce_poller.model import Event, Gap, Record, Sighting, Watermarks
+from salesforce_poller.polling import diff, events, plan
+from salesforce_poller.polling.schema import Schema
+from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.salesforce.client import Org
+from salesforce_poller.store.feeds import Feeds
+
+
+class Intake:
+    """Takes the pages of one feed in, and counts what a turn brought."""
+
+    def __init__(
+        self, object_name: str, settings: FeedSettings, *, org: Org, store: Feeds, clock: Clock, stop: asyncio.Event
+    ) -> None:
+        self._object = object_name
+        self._settings = settings
+        self._org = org
+        self._store = store
+        self._clock = clock
+        self._stop = stop
+        #: Rows read, and events by kind, since :meth:`begin_turn`.
+        self.rows = 0
+        self.kinds: Counter[str] = Counter()
+
+    def begin_turn(self) -> None:
+        """Count from zero again."""
+        self.rows, self.kinds = 0, Counter()
+
+    async def known(self, record_ids: Sequence[str]) -> dict[str, Sighting]:
+        """Return what is remembered of records."""
+        return await self._store.sightings(self._org.name, self._object, record_ids)
+
+    async def take(self, records: Sequence[Record], marks: Watermarks, columns: Schema, *, silent: bool = False) -> int:
+        """Decide what happened to each row of a page and commit it; returns how many rows were news.
+
+        ``silent`` only remembers the rows. Raises Stopped after the commit when the program is to end.
+        """
+        known = await self.known([record.id for record in records])
+        rules = diff.Rules(columns.visible, columns.derived, plan.past_of(self._settings), self._settings.unchanged)
+        origin, observed_at = await self._origin(), self._org.server_now()
+        happened: list[Event] = []
+        seen: list[Sighting] = []
+        for record in records:
+            sighting = known.get(record.id)
+            if not silent:
+                changes = diff.decide(record, sighting, marks, rules)
+                happened += (events.of_record(origin, change, record, sighting, observed_at) for change in changes)
+            if fresh := diff.sight(record, sighting, rules):
+                seen.append(fresh)
+        self.rows += len(records)
+        await self.commit(marks, happened, seen)
+        return len(seen)
+
+    async def take_deleted(
+        self,
+        found: Sequence[Record],
+        deleted_at: Mapping[str, datetime],
+        marks: Watermarks,
+        columns: Schema,
+        *,
+        silent: bool = False,
+    ) -> None:
+        """Take in rows that the delete log names and that are in the recycle bin.
+
+        They count as stamped when the log says they were deleted: whether a cascade stamps its children is not
+        documented.
+        """
+        dated = [replace(record, stamp=max(record.stamp, deleted_at[record.id])) for record in found]
+        await self.take(dated, marks, columns, silent=silent)
+
+    async def take_vanished(
+        self,
+        deleted_at: Mapping[str, datetime],
+        known: Mapping[str, Sighting],
+        marks: Watermarks,
+        *,
+        silent: bool = False,
+    ) -> None:
+        """Take in records that the delete log names and nothing else does any more: gone for good."""
+        origin, observed_at = await self._origin(), self._org.server_now()
+        happened: list[Event] = []
+        for record_id, at in deleted_at.items():
+            sighting = known.get(record_id)
+            changes = [] if silent else diff.decide_vanished(sighting, at, marks)
+            happened += (events.of_vanished(origin, change, record_id, sighting, observed_at) for change in changes)
+        seen = [diff.sight_vanished(record_id, known.get(record_id), at) for record_id, at in deleted_at.items()]
+        await self.commit(marks, happened, seen)
+
+    async def take_gaps(self, gaps: Sequence[Gap], marks: Watermarks) -> None:
+        """Commit watermarks, and the gaps that lie before them."""
+        origin, observed_at = await self._origin(), self._org.server_now()
+        await self.commit(marks, [events.of_gap(origin, gap, observed_at) for gap in gaps])
+
+    async def commit(self, marks: Watermarks, happened: Sequence[Event] = (), seen: Sequence[Sighting] = ()) -> None:
+        """Put a page on disk; then, and only then, heed the wish to stop."""
+        await self._store.commit_page(
+            self._org.name, self._object, events=happened, sightings=seen, marks=marks, at=self._clock.now()
+        )
+        self.kinds.update(event.kind.value for event in happened)
+        if self._stop.is_set():
+            raise Stopped
+
+    async def _origin(self) -> events.Origin:
+        return events.Origin(self._org.name, await self._org.organization_id(), self._object)

@@ -1,0 +1,75 @@
+"""Which objects, how often, how much overlap: the part of ``[orgs.NAME.objects.OBJECT]`` that polling needs."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from salesforce_poller.clock import parse_span
+from salesforce_poller.salesforce import soql
+
+Span = Annotated[timedelta, BeforeValidator(parse_span)]
+
+
+def _at_least_one_second(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError("should be at least 1s")
+    return value
+
+
+def _paths(value: list[str]) -> list[str]:
+    wrong = [path for path in value if not soql.is_path(path)]
+    if wrong:
+        raise ValueError(f"should hold field names such as Email or Owner.Name, not {', '.join(map(repr, wrong))}")
+    if not value:
+        raise ValueError("is empty; leave it out to get every readable field")
+    return list(dict.fromkeys(value))
+
+
+def _condition(value: str) -> str:
+    if problem := soql.check_condition(value):
+        raise ValueError(problem)
+    return value
+
+
+def _start(value: Any) -> Any:
+    """TOML has dates of its own, with and without a time; all are read as UTC where they do not say."""
+    if isinstance(value, str) and value not in ("now", "beginning"):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError('should be "now", "beginning" or a time such as 2026-11-01T00:00:00Z') from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return value
+
+
+class FeedSettings(BaseModel):
+    """One watched object. Every key can also stand in ``[orgs.NAME.defaults]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: How often the object is polled; one call each. A minute costs 1,440 calls a day.
+    every: Annotated[Span, AfterValidator(_at_least_one_second)] = timedelta(minutes=1)
+    #: Paths of the fields to read; None: every readable field that is not a blob.
+    fields: Annotated[list[str], AfterValidator(_paths)] | None = None
+    #: A SOQL condition that narrows the feed.
+    where: Annotated[str, AfterValidator(_condition)] | None = None
+    #: Where a feed begins that has never run: with the changes from now on, with everything there is, or at a time.
+    start: Annotated[Literal["now", "beginning"] | datetime, BeforeValidator(_start)] = "now"
+    #: Read every record once, silently, so that even the first update knows its previous values.
+    baseline: bool = False
+    #: How far each poll reads back, for rows that were committed a little late.
+    overlap: Span = timedelta(seconds=10)
+    #: How often late commits and hard deletes are looked for; two calls each. Salesforce advises five minutes or more.
+    sweep_every: Annotated[Span, AfterValidator(_at_least_one_second)] = timedelta(minutes=5)
+    #: How long a record's last values are kept for ``changed`` and ``previous``.
+    remember: Span = timedelta(days=30)
+    #: Also tell of new stamps on rows whose fields did not change.
+    unchanged: bool = False
+
+
+class FeedDefaults(FeedSettings):
+    """The same keys for every object of an org; only what is said here counts."""
