@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event
+from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -30,7 +30,7 @@ class Database:
     """An open database file. ``writable=False`` is for looking at a store that a daemon may be using."""
 
     def __init__(self, path: str, *, writable: bool = True) -> None:
-        self._path = Path(path)
+        self._path = Path(path).resolve()  # one file has one lock, by whatever name it is opened
         self._lock_file: int | None = None
         self._writable = writable
         self._write_lock = asyncio.Lock()
@@ -50,7 +50,7 @@ class Database:
         elif not self._path.exists():
             raise StoreError(f"there is no store at {self._path}; it is made by the first `salesforce-poller run`")
         try:
-            async with self._writer.connect() as connection:
+            async with (self._writer if self._writable else self._reader).connect() as connection:
                 await connection.run_sync(_upgrade if self._writable else _check_version)
         except (DBAPIError, OSError) as exc:
             await self.close()
@@ -98,7 +98,7 @@ def migrations_folder() -> Path:
 
 
 def _engine(path: Path, *, begin: str) -> AsyncEngine:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -124,15 +124,18 @@ def _take_lock(path: Path) -> int:
         raise StoreError(f"cannot use the store {path}: {exc.strerror}") from exc
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
+    except BlockingIOError as exc:
         os.close(handle)
         raise StoreInUse(f"another process is using {path}; on SQLite only one daemon may run") from exc
+    except OSError as exc:
+        os.close(handle)
+        raise StoreError(f"cannot lock the store {path}: {exc.strerror}") from exc
     return handle
 
 
 def _alembic() -> AlembicConfig:
     config = AlembicConfig()
-    config.set_main_option("script_location", str(migrations_folder()))
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))  # "%" is ConfigParser's
     return config
 
 

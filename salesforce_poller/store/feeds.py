@@ -97,11 +97,12 @@ class Feeds:
         """Remember that a turn went well."""
         await self._note(org, object_name, polled_at=at, failing_since=None, last_error="")
 
-    async def note_failure(self, org: str, object_name: str, at: datetime, error: str) -> None:
-        """Remember that a turn failed, and since when turns do."""
+    async def note_failure(self, org: str, object_name: str, at: datetime, error: str, *, polled: bool = False) -> None:
+        """Remember that a turn failed, and since when turns do; ``polled``: it read what is new all the same."""
         await self._note(
             org,
             object_name,
+            **({"polled_at": at} if polled else {}),
             failing_since=func.coalesce(feeds.c.failing_since, bindparam("at", at, feeds.c.failing_since.type)),
             last_error=error,
         )
@@ -127,8 +128,8 @@ class Feeds:
     ) -> int:
         """Forget a batch of old sightings; returns how many, so that a caller goes on until it is 0.
 
-        ``live_before=None`` forgets no live record. Bounds are stamps (UTC) and must not lie behind
-        ``settled_through``.
+        ``live_before=None`` forgets no live record. Bounds are stamps (UTC); neither may be later than
+        ``settled_through``, since what is stamped after it will be read again.
         """
         old = [and_(sightings.c.deleted, sightings.c.stamp < deleted_before)]
         if live_before is not None:
@@ -164,6 +165,7 @@ class Feeds:
         if feed_id is None:
             # Not cached yet: this transaction may still be rolled back.
             result = await connection.execute(insert(feeds).values(org=org, object=object_name, polled_at=at, **values))
+            assert result.inserted_primary_key is not None
             return int(result.inserted_primary_key[0])
         await connection.execute(update(feeds).where(feeds.c.id == feed_id).values(**values))
         return feed_id

@@ -1,0 +1,1 @@
+"""From the store to the sinks: start in dispatcher.py, then retry.py."""

@@ -1,0 +1,68 @@
+"""Is the whole sink down? The circuit breaker, as a value. Pure.
+
+    closed ── 5 records in a row fail at their first try ──▶ open ── a probe is accepted ──▶ closed
+                                                            │  ▲
+                                                            └──┘ every probe fails: a longer pause
+
+While it is open nothing is parked and the sink's cursor stays, so an outage costs no row a missed event. Kept by
+``dispatcher.py`` in memory: after a restart the sink gets the benefit of the doubt.
+"""
+
+import random
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from salesforce_poller.delivery import retry
+from salesforce_poller.model import Receipt, Verdict
+
+#: So many different records in a row must fail, so that one bad record never looks like a bad sink.
+THRESHOLD = 5
+#: Seconds: the first pause before a probe, doubling up to ...
+_FIRST_PAUSE = 1.0
+#: ... five minutes: how long a sink that is back may go unnoticed.
+_LONGEST_PAUSE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """What the latest answers say about the sink as a whole. A new one is closed."""
+
+    #: Records that failed at their first try since the last acceptance.
+    failed: frozenset[str] = frozenset()
+    #: Rounds of probes that failed since it opened.
+    rounds: int = 0
+    #: When the sink is probed next (machine time, UTC); None while the breaker is closed.
+    probe_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the sink is taken to be down."""
+        return self.probe_at is not None
+
+    def after(self, key: str, receipt: Receipt, now: datetime, rng: random.Random) -> "Breaker":
+        """Return what one more answer makes of it; ``key`` is the record it was about.
+
+        Only first tries should be told: that a parked delivery fails again is no news about the sink.
+        """
+        if receipt.verdict is Verdict.ACCEPTED:
+            return Breaker()
+        if self.probe_at is not None:  # a straggler that was on its way when the breaker opened
+            return replace(self, probe_at=max(self.probe_at, now + timedelta(seconds=retry.wish(receipt))))
+        failed = self.failed | {key}
+        if len(failed) < THRESHOLD:
+            return replace(self, failed=failed)
+        return Breaker(failed, probe_at=now + _pause(0, retry.wish(receipt), rng))
+
+    def after_probes(self, longest_wish: float, now: datetime, rng: random.Random) -> "Breaker":
+        """Return what a round of probes makes of it in which none was accepted.
+
+        ``longest_wish`` is the longest pause in seconds that one of the answers asked for.
+        """
+        rounds = self.rounds + 1
+        return replace(self, rounds=rounds, probe_at=now + _pause(rounds, longest_wish, rng))
+
+
+def _pause(rounds: int, wish: float, rng: random.Random) -> timedelta:
+    """Jittered, but never below half: a sink that is down gains nothing from a quick second look."""
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(rounds, 32))
+    return timedelta(seconds=max(rng.uniform(longest / 2, longest), wish))

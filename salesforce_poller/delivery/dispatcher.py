@@ -1,0 +1,140 @@
+"""From the store to one sink: :meth:`Dispatcher.dispatch_once` is a round, :meth:`Dispatcher.run` the loop.
+
+Built by ``app.py``, one for each sink. A round reads what is owed, sends it and writes the outcome down in one
+transaction; what was not written down when the process dies is sent again, so that everything arrives at least once.
+What to send when, and what becomes of it, is decided in ``round.py``; the next stop of an event is ``sinks/``.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from salesforce_poller.clock import Clock
+from salesforce_poller.delivery import envelope, filters
+from salesforce_poller.delivery.breaker import Breaker
+from salesforce_poller.delivery.round import Owed, Round
+from salesforce_poller.model import Delivery, DispatchReport, Receipt, SinkState, Verdict
+from salesforce_poller.sinks.base import Dressed, Sink, SinkSettings
+from salesforce_poller.store.outbox import Outbox
+
+#: Events read in one round: what may be sent twice after a crash.
+ROUND_SIZE = 500
+
+
+class Dispatcher:
+    """Delivers to one sink. ``outbox`` must know the sink (``ensure_sinks``)."""
+
+    def __init__(
+        self, name: str, settings: SinkSettings, sink: Sink[Any], outbox: Outbox, *, clock: Clock, rng: random.Random
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._sink = sink
+        self._outbox = outbox
+        self._clock = clock
+        self._rng = rng
+        self._breaker = Breaker()
+
+    async def run(self, wake: asyncio.Event, stop: asyncio.Event, report: Callable[[DispatchReport], None]) -> None:
+        """Deliver until ``stop``; the sends in hand are finished and written down.
+
+        ``wake`` says that there are new events or that the sink was resumed. Every round is told to ``report``.
+        """
+        await self._sink.open()
+        try:
+            while not stop.is_set():
+                wake.clear()
+                outcome = await self.dispatch_once(stop)
+                report(outcome)
+                if not outcome.busy:
+                    await self._rest(outcome.wait, wake, stop)
+        finally:
+            await self._sink.close()
+
+    async def dispatch_once(self, stop: asyncio.Event | None = None) -> DispatchReport:
+        """Deliver one round: what is due again, and the next events behind the cursor.
+
+        Once ``stop`` is set no further send begins. The sink must be open.
+        """
+        state = await self._outbox.sink(self._name)
+        if state.paused:
+            return self._idle(None)
+        now = self._clock.now()
+        if self._breaker.probe_at is not None and now < self._breaker.probe_at:
+            return self._idle(self._breaker.probe_at)
+        owed = await self._owed(now)
+        if not owed.due and not owed.fresh:
+            return self._idle(await self._outbox.next_due(self._name))
+        book = Round(state, owed, self._breaker, self._rng)
+        await self._send_all(book, stop or asyncio.Event())
+        return await self._close(book, state)
+
+    async def _owed(self, now: datetime) -> Owed:
+        """Read what is owed. Of the parked, as many as can be sent at once: trouble must not hold up the healthy."""
+        due = await self._outbox.due(self._name, now, limit=self._sink.concurrency * self._sink.batch)
+        fresh = await self._outbox.read(self._name, ROUND_SIZE)
+        unwanted = frozenset(each.position for each in fresh if not filters.wants(self._settings, each.event))
+        keys = {each.event.key for each in fresh if each.position not in unwanted}
+        return Owed(due, fresh, unwanted, frozenset(await self._outbox.blocked(self._name, keys)))
+
+    async def _send_all(self, book: Round, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(1 if book.probing else self._sink.concurrency):
+                senders.create_task(self._send_some(book, stop))
+
+    async def _send_some(self, book: Round, stop: asyncio.Event) -> None:
+        limit = 1 if book.probing else self._sink.batch
+        while not stop.is_set() and (sent := book.take(limit)):
+            receipts = await self._send(sent)
+            book.answer(sent, receipts, self._clock.now())
+
+    async def _send(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        dressed = [Dressed(each.event.id, each.event.key, envelope.to_json(each)) for each in deliveries]
+        try:
+            receipts = await self._sink.send(dressed)
+            assert len(receipts) == len(dressed), "a sink answers with one receipt for each event"
+        except Exception as exc:  # noqa: BLE001  # a sink's bug, or its library's, must not end the loop or lose an event
+            receipts = [Receipt(Verdict.TRY_LATER, f"unexpected {type(exc).__name__}")] * len(dressed)
+        return receipts
+
+    async def _close(self, book: Round, before: SinkState) -> DispatchReport:
+        now = self._clock.now()
+        closing = book.close(self._settings.give_up_after, now)
+        if closing.park or closing.done or closing.state != before:
+            await self._outbox.settle(closing.state, park=closing.park, done=closing.done)
+        if self._breaker.is_open and not book.breaker.is_open:
+            outage = now - before.failing_since if before.failing_since else timedelta()
+            await self._outbox.wake_parked(self._name, now, outage)
+        self._breaker = book.breaker
+        dead = sum(each.dead for each in closing.park)
+        down = self._breaker.is_open or bool(closing.state.paused)
+        return DispatchReport(
+            self._name,
+            delivered=len(book.accepted),
+            parked=len(closing.park) - dead,
+            dead=dead,
+            filtered=closing.filtered,
+            wait=self._seconds_until(self._breaker.probe_at),
+            busy=not down,
+            detail=closing.state.paused or closing.state.last_error,
+        )
+
+    def _idle(self, until: datetime | None) -> DispatchReport:
+        return DispatchReport(self._name, wait=self._seconds_until(until))
+
+    def _seconds_until(self, at: datetime | None) -> float | None:
+        return None if at is None else max(0.0, (at - self._clock.now()).total_seconds())
+
+    async def _rest(self, seconds: float | None, wake: asyncio.Event, stop: asyncio.Event) -> None:
+        """Wait for new events, for the end, or for ``seconds``, whichever comes first."""
+        waits: list[asyncio.Task[Any]] = [asyncio.create_task(wake.wait()), asyncio.create_task(stop.wait())]
+        if seconds is not None:
+            waits.append(asyncio.create_task(self._clock.sleep(seconds)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)

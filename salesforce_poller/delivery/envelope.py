@@ -1,0 +1,65 @@
+"""An Event, dressed for the road: CloudEvents 1.0 in JSON, the same to every sink. Pure.
+
+Called by ``dispatcher.py``; the next stop is the sink. The specification is CloudEvents 1.0 with its JSON event format
+and its extensions ``sequence`` and ``partitionkey``.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from salesforce_poller.model import Delivery, Event
+
+#: Sequences are compared as text, so they are padded: 20 digits hold every 64-bit number.
+_SEQUENCE_DIGITS = 20
+
+
+def cloudevent(delivery: Delivery) -> dict[str, Any]:
+    """Return the event as a CloudEvent. A consumer tells repeats by ``source`` and ``id``."""
+    event = delivery.event
+    return {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source,
+        "type": f"salesforce.{event.object}.{event.kind}",
+        "subject": event.object if event.record_id is None else f"{event.object}/{event.record_id}",
+        "time": _instant(event.time, "seconds"),
+        "datacontenttype": "application/json",
+        "partitionkey": event.key,
+        "sequence": f"{delivery.position:0{_SEQUENCE_DIGITS}}",
+        "data": _data(event),
+    }
+
+
+def to_json(delivery: Delivery) -> bytes:
+    """Return the event as one CloudEvent in JSON, without line breaks."""
+    return orjson.dumps(cloudevent(delivery))
+
+
+def _data(event: Event) -> dict[str, Any]:
+    data = {
+        "org": event.org,
+        "object": event.object,
+        "kind": event.kind.value,
+        "record_id": event.record_id,
+        "record": event.record,
+        "changed": event.changed,
+        "previous": event.previous,
+        "merged_into": event.merged_into,
+        "changed_by": event.changed_by,
+        "observed_at": _instant(event.observed_at, "milliseconds"),
+    }
+    if event.gap is not None:
+        data["gap"] = {
+            "what": event.gap.what,
+            "since": _instant(event.gap.since, "seconds"),
+            "until": _instant(event.gap.until, "seconds"),
+            "why": event.gap.why,
+        }
+    return data
+
+
+def _instant(at: datetime, precision: str) -> str:
+    """Write an instant as RFC 3339 in UTC, with the ``Z`` that most readers expect."""
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")

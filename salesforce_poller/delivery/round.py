@@ -1,0 +1,192 @@
+"""The book of one delivery round: who may be sent now, what was answered, what is written down at the end. Pure.
+
+Kept by ``dispatcher.py``, which does the sending. Deliveries of one record form a lane. A lane moves one send at a
+time and stops at its first failure; lanes move side by side, lowest position first, so that a round that is cut short
+leaves few holes below the cursor.
+"""
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from salesforce_poller.delivery import retry
+from salesforce_poller.delivery.breaker import Breaker
+from salesforce_poller.model import Delivery, Parked, Receipt, SinkState, Verdict
+
+_HELD = "waits for an earlier event of the same record"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a sink is owed at the beginning of a round."""
+
+    #: Parked deliveries that are due; one a record.
+    due: Sequence[Delivery] = ()
+    #: The next events behind the cursor, in order of position.
+    fresh: Sequence[Delivery] = ()
+    #: Positions of those of them that the sink's filters do not want.
+    unwanted: frozenset[int] = frozenset()
+    #: Records with something parked: their fresh events must wait behind it.
+    blocked: frozenset[str] = frozenset()
+
+    def lanes(self) -> dict[str, deque[Delivery]]:
+        """Return what may be sent in this round, by record."""
+        lanes: dict[str, deque[Delivery]] = {}
+        for delivery in self.fresh:
+            key = delivery.event.key
+            if delivery.position not in self.unwanted and key not in self.blocked:
+                lanes.setdefault(key, deque()).append(delivery)
+        return lanes | {delivery.event.key: deque([delivery]) for delivery in self.due}
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a round leaves behind, for the store and for the report."""
+
+    state: SinkState
+    park: list[Parked]
+    #: Positions of parked deliveries that were accepted.
+    done: list[int]
+    #: How many events the filters passed over.
+    filtered: int
+
+
+class Round:
+    """One round of one sink."""
+
+    def __init__(self, state: SinkState, owed: Owed, breaker: Breaker, rng: random.Random) -> None:
+        #: What the sink as a whole looks like by now.
+        self.breaker = breaker
+        #: Positions that were accepted.
+        self.accepted: set[int] = set()
+        #: True when the sink was taken to be down: a few records are tried, one after the other.
+        self.probing = breaker.is_open
+        self._state = state
+        self._owed = owed
+        self._rng = rng
+        self._lanes = _probes(owed, rng) if self.probing else owed.lanes()
+        self._ready = sorted((lane[0].position, key) for key, lane in self._lanes.items())  # a sorted list is a heap
+        self._failures: dict[int, Receipt] = {}
+
+    def take(self, limit: int) -> list[Delivery]:
+        """Return what to send next, at most ``limit``; none when the round is over.
+
+        Several deliveries of one record may be taken for one send, in order; none of it is taken again before that
+        send is answered.
+        """
+        taken: list[Delivery] = []
+        if self._over:
+            return taken
+        while self._ready and len(taken) < limit:
+            _, key = heapq.heappop(self._ready)
+            taken.append(self._lanes[key].popleft())
+            if len(taken) < limit:
+                self._make_ready(key)
+        if limit > 1:  # what else these records have must wait for the answer
+            busy = {delivery.event.key for delivery in taken}
+            self._ready = [entry for entry in self._ready if entry[1] not in busy]
+            heapq.heapify(self._ready)
+        return taken
+
+    def answer(self, sent: Sequence[Delivery], receipts: Sequence[Receipt], now: datetime) -> None:
+        """Note the receipts of one send, one for each delivery and in the same order."""
+        stopped: set[str] = set()
+        for delivery, receipt in zip(sent, receipts, strict=True):
+            key = delivery.event.key
+            if key in stopped:
+                continue  # held behind the failure before it, whatever the sink says of it
+            if receipt.verdict is Verdict.ACCEPTED:
+                self.accepted.add(delivery.position)
+                self._state = replace(self._state, failing_since=None, last_error="")
+            else:
+                stopped.add(key)
+                self._note_failure(delivery, receipt, now)
+            if delivery.attempts == 0 or receipt.verdict is Verdict.ACCEPTED:
+                self.breaker = self.breaker.after(key, receipt, now, self._rng)
+        for key in {delivery.event.key for delivery in sent} - stopped:
+            self._make_ready(key)
+
+    def close(self, give_up_after: timedelta, now: datetime) -> Closing:
+        """Decide what is written down. Failures of a sink that is down are its own: they change no delivery."""
+        if self.probing and self.breaker.is_open:
+            longest_wish = max(map(retry.wish, self._failures.values()), default=0.0)
+            self.breaker = self.breaker.after_probes(longest_wish, now, self._rng)
+        cursor = self._cursor()
+        park = [
+            self._park(delivery, give_up_after, now)
+            for delivery in self._owed.fresh
+            if delivery.position <= cursor
+            and delivery.position not in self.accepted
+            and delivery.position not in self._owed.unwanted
+        ]
+        if not self._is_down:
+            failed = (delivery for delivery in self._owed.due if delivery.position in self._failures)
+            park += [self._park(delivery, give_up_after, now) for delivery in failed]
+        return Closing(
+            state=replace(self._state, cursor=cursor),
+            park=park,
+            done=[delivery.position for delivery in self._owed.due if delivery.position in self.accepted],
+            filtered=sum(position <= cursor for position in self._owed.unwanted),
+        )
+
+    @property
+    def _is_down(self) -> bool:
+        return self.breaker.is_open or bool(self._state.paused)
+
+    @property
+    def _over(self) -> bool:
+        """The sink is gone, or it was found to be down, or a probe found it to be up again."""
+        return bool(self._state.paused) or self.breaker.is_open is not self.probing
+
+    def _make_ready(self, key: str) -> None:
+        if lane := self._lanes[key]:
+            heapq.heappush(self._ready, (lane[0].position, key))
+
+    def _note_failure(self, delivery: Delivery, receipt: Receipt, now: datetime) -> None:
+        self._failures[delivery.position] = receipt
+        self._state = replace(
+            self._state,
+            failing_since=self._state.failing_since or now,
+            last_error=receipt.detail,
+            paused=(receipt.detail or "gone") if receipt.verdict is Verdict.GONE else self._state.paused,
+        )
+
+    def _park(self, delivery: Delivery, give_up_after: timedelta, now: datetime) -> Parked:
+        receipt = self._failures.get(delivery.position)
+        if receipt is None:
+            return Parked(delivery, due_at=now, detail=_HELD)
+        parked = retry.settle(delivery, receipt, give_up_after=give_up_after, now=now, rng=self._rng)
+        assert parked is not None, "a failure is never done"
+        return parked
+
+    def _cursor(self) -> int:
+        """Return up to where every event is accepted, parked or not wanted when this round is written down.
+
+        A round that tried everything passes all of it. One that was cut short goes as far as the sink accepted
+        something, so that nothing is sent twice without need and nothing is parked for a sink that is down.
+        """
+        positions = [delivery.position for delivery in self._owed.fresh]
+        if not (self._ready or self.probing or self._is_down):
+            return max(positions, default=self._state.cursor)
+        reached = max(self.accepted.intersection(positions), default=self._state.cursor)
+        cursor = self._state.cursor
+        for position in positions:
+            if position > reached and position not in self._owed.unwanted:
+                break
+            cursor = position
+        return cursor
+
+
+def _probes(owed: Owed, rng: random.Random) -> dict[str, deque[Delivery]]:
+    """Choose the first delivery of up to three records: the oldest, the newest, and one at random between them.
+
+    The oldest goes first, since a sink that is back takes it and nothing need be parked. The others are there for a
+    sink that is up and refuses a whole row of bad records.
+    """
+    lanes = replace(owed, due=()).lanes() or owed.lanes()
+    heads = sorted((lane[0] for lane in lanes.values()), key=lambda delivery: delivery.position)
+    middle = [rng.choice(heads[1:-1])] if len(heads) > 2 else []  # noqa: PLR2004  # first, last, and what lies between
+    return {delivery.event.key: deque([delivery]) for delivery in [*heads[:1], *middle, *heads[-1:]]}

@@ -1,0 +1,89 @@
+"""What every sink promises: open, send, probe, close; and the settings all sinks share.
+
+A sink answers with values. It never raises for "no", never retries and never sleeps: what follows from an answer is
+decided in ``delivery/retry.py``. Called by ``delivery/dispatcher.py``; the sinks themselves are the files beside this
+one, listed in ``catalogue.py``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from salesforce_poller.clock import Clock, parse_span
+from salesforce_poller.model import Kind, Receipt
+
+#: A span of time as people write it: "30s", "5m", "3d".
+Span = Annotated[timedelta, BeforeValidator(parse_span)]
+#: Names to let through. An empty list would let nothing through, which nobody means.
+Names = Annotated[list[str], Field(min_length=1)]
+
+
+class SinkSettings(BaseModel):
+    """What every ``[sinks.NAME]`` can say: which events it wants, and how long to try."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: Names of orgs in this configuration; None: all.
+    orgs: Names | None = None
+    #: API names of objects, in any case of letters; None: all.
+    objects: Names | None = None
+    #: Kinds of events; None: all.
+    events: Annotated[list[Kind], Field(min_length=1)] | None = None
+    #: Field paths; of ``updated`` events, only those in which one of these changed. None: all.
+    changed: Names | None = None
+    #: How long one event is tried before it is given up: long enough for a weekend without anybody looking.
+    give_up_after: Span = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Dressed:
+    """One event, dressed for the road."""
+
+    event_id: str
+    #: The unit of ordering: the record.
+    key: str
+    #: One CloudEvent as JSON.
+    body: bytes
+
+
+SettingsT = TypeVar("SettingsT", bound=SinkSettings)
+
+
+class Sink(ABC, Generic[SettingsT]):
+    """Somewhere events go."""
+
+    def __init__(self, settings: SettingsT, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    @property
+    def concurrency(self) -> int:
+        """How many sends may run side by side. Events of one record are never in two of them."""
+        return 1
+
+    @property
+    def batch(self) -> int:
+        """How many events one send takes at most."""
+        return 1
+
+    async def open(self) -> None:
+        """Make what must live in the running loop. Does not talk to the other side, so it cannot fail on it."""
+
+    @abstractmethod
+    async def send(self, events: Sequence[Dressed]) -> list[Receipt]:
+        """Hand over up to ``batch`` events, in order; answer one receipt each, in the same order.
+
+        Events of one record come in their order. When one of them is not accepted, later ones of the same record in
+        the same call must not have reached the other side before it.
+        """
+
+    @abstractmethod
+    async def probe(self) -> Receipt:
+        """Say whether the sink can be reached, without sending an event; for ``check``."""
+
+    async def close(self) -> None:
+        """Let go of everything. May be called twice, and without :meth:`open`."""

@@ -1,0 +1,51 @@
+"""The table of sinks: the word in the configuration, its settings and its class.
+
+A new kind of sink is one file beside this one, one line in :data:`KINDS`, one name in :data:`AnySinkSettings` and one
+subclass of the contract in ``tests/contracts``. Called by ``config.py`` and ``app.py``.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from salesforce_poller.clock import Clock
+from salesforce_poller.sinks.base import Sink, SinkSettings
+from salesforce_poller.sinks.file import File, FileSettings
+from salesforce_poller.sinks.stdout import Stdout, StdoutSettings
+from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SinkKind:
+    """What one word stands for."""
+
+    settings: type[SinkSettings]
+    sink: type[Sink[Any]]
+
+
+KINDS: dict[str, SinkKind] = {
+    "webhook": SinkKind(WebhookSettings, Webhook),
+    "stdout": SinkKind(StdoutSettings, Stdout),
+    "file": SinkKind(FileSettings, File),
+}
+
+
+def _word(value: Any) -> Any:
+    return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+
+
+#: ``[sinks.NAME]``: which of the tables it is, its ``type`` says.
+AnySinkSettings = Annotated[
+    Annotated[WebhookSettings, Tag("webhook")]
+    | Annotated[StdoutSettings, Tag("stdout")]
+    | Annotated[FileSettings, Tag("file")],
+    Discriminator(
+        _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
+    ),
+]
+
+
+def build(settings: AnySinkSettings, clock: Clock) -> Sink[Any]:
+    """Return the sink for its settings, not yet open."""
+    return KINDS[settings.type].sink(settings, clock)

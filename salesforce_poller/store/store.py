@@ -1,0 +1,26 @@
+"""Opens the memory. Polling writes ``store.feeds``, delivery reads ``store.outbox``: they meet only here."""
+
+from types import TracebackType
+from typing import Self
+
+from salesforce_poller.store.database import Database
+from salesforce_poller.store.feeds import Feeds
+from salesforce_poller.store.outbox import Outbox
+
+
+class Store:
+    """An open store. Use as an async context manager; ``writable=False`` looks at a running daemon's store."""
+
+    def __init__(self, path: str, *, writable: bool = True) -> None:
+        self._database = Database(path, writable=writable)
+        self.feeds = Feeds(self._database)
+        self.outbox = Outbox(self._database)
+
+    async def __aenter__(self) -> Self:
+        await self._database.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._database.close()

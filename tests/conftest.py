@@ -1,0 +1,14 @@
+"""How thoroughly laws are tried: a little at every run here, a lot in CI.
+
+``HYPOTHESIS_PROFILE=ci`` (or ``CI=true``) tries more, and prints a blob with which a failure can be tried again.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Examples that talk to a database take as long as they take; a slow machine is no defect of ours.
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", _patient, max_examples=60)
+settings.register_profile("ci", _patient, max_examples=600, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))

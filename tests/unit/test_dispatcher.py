@@ -1,0 +1,298 @@
+"""delivery/dispatcher.py, with a hand-written sink and a real store."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import an_event, watermarks
+from fakes import FakeClock, FakeSink
+
+from salesforce_poller.delivery.dispatcher import ROUND_SIZE, Dispatcher
+from salesforce_poller.model import DispatchReport, Receipt, Verdict
+from salesforce_poller.sinks.base import Dressed, SinkSettings
+from salesforce_poller.store.store import Store
+
+LATER = Receipt(Verdict.TRY_LATER, "HTTP 503")
+
+
+@dataclass
+class House:
+    """A store, a sink and the dispatcher between them."""
+
+    store: Store
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: int = 0
+
+    def dispatcher(self, sink: FakeSink, **settings: Any) -> Dispatcher:
+        known = SinkSettings.model_validate(settings)
+        return Dispatcher("crm", known, sink, self.store.outbox, clock=self.clock, rng=random.Random(1))
+
+    async def happen(self, *records: str, **event: Any) -> list[str]:
+        """Let an event happen to each of these records; returns the events' ids."""
+        ids = [f"{self.events + number:032}" for number in range(1, len(records) + 1)]
+        self.events += len(records)
+        events = [an_event(id=each, record_id=record, **event) for each, record in zip(ids, records, strict=True)]
+        await self.store.feeds.commit_page(
+            "acme", "Lead", events=events, sightings=[], marks=watermarks(), at=self.clock.now()
+        )
+        return ids
+
+    async def until_quiet(self, dispatcher: Dispatcher) -> list[DispatchReport]:
+        """Let rounds and waits follow each other until nothing is left to wait for."""
+        reports = [await dispatcher.dispatch_once()]
+        while reports[-1].busy or reports[-1].wait is not None:
+            assert len(reports) < 1000, "it never comes to rest"
+            self.clock.advance(reports[-1].wait or 0)
+            reports.append(await dispatcher.dispatch_once())
+        return reports
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """Open an empty store that knows the sink."""
+    async with Store(str(tmp_path / "store.db")) as store:
+        await store.outbox.ensure_sinks(["crm"])
+        yield House(store)
+
+
+def fail_on(*records: str, receipt: Receipt = LATER) -> Any:
+    """Return an answer that is a failure for these records."""
+    return lambda event: receipt if event.key in records else Receipt(Verdict.ACCEPTED)
+
+
+async def test_everything_is_delivered_once_and_then_it_is_quiet(house: House) -> None:
+    """The plain case: the cursor ends up behind the last event and nothing is parked."""
+    sink = FakeSink()
+    ids = await house.happen("A", "B", "A", "C")
+    first, second = await house.until_quiet(house.dispatcher(sink))
+    assert sorted(sink.accepted) == ids
+    assert first == DispatchReport("crm", delivered=4, busy=True)
+    assert second == DispatchReport("crm")
+    assert (await house.store.outbox.sink("crm")).cursor == 4
+
+
+async def test_records_go_side_by_side_and_each_in_order(house: House) -> None:
+    """As many at a time as the sink allows; the fake sink refuses two of one record at once."""
+    sink = FakeSink(concurrency=5)
+    ids = await house.happen(*"ABCDEFGH" * 20)
+    await house.until_quiet(house.dispatcher(sink))
+    assert sink.most_under_way == 5
+    for record in range(8):
+        mine = ids[record::8]
+        assert [each for each in sink.accepted if each in mine] == mine
+
+
+async def test_a_sink_that_takes_batches_gets_batches(house: House) -> None:
+    """Full ones, in order, also with several events of one record."""
+    sink = FakeSink(concurrency=1, batch=100)
+    ids = await house.happen(*"AB" * 125)
+    await house.until_quiet(house.dispatcher(sink))
+    assert [len(each) for each in sink.sends] == [100, 100, 50]
+    assert sink.accepted == ids
+
+
+async def test_more_than_a_round_is_taken_round_by_round(house: House) -> None:
+    """The report says that there may be more."""
+    sink = FakeSink(concurrency=1, batch=ROUND_SIZE)
+    ids = await house.happen(*(f"R{number}" for number in range(ROUND_SIZE + 1)))
+    reports = await house.until_quiet(house.dispatcher(sink))
+    assert [each.delivered for each in reports] == [ROUND_SIZE, 1, 0]
+    assert sink.accepted == ids
+
+
+async def test_what_the_filters_do_not_want_is_passed_over(house: House) -> None:
+    """It costs no send, and the cursor moves on."""
+    sink = FakeSink()
+    await house.happen("A", "B")
+    wanted = await house.happen("C", object="Contact")
+    [report, _] = await house.until_quiet(house.dispatcher(sink, objects=["Contact"]))
+    assert (report.delivered, report.filtered, sink.accepted) == (1, 2, wanted)
+
+
+async def test_one_failing_record_does_not_hold_up_the_others(house: House) -> None:
+    """It is tried again until it works; what follows in its record comes after it."""
+    sink = FakeSink()
+    sink.answer = fail_on("A")
+    first, second, other = await house.happen("A", "A", "B")
+    dispatcher = house.dispatcher(sink)
+    report = await dispatcher.dispatch_once()
+    assert (report.delivered, report.parked, report.detail) == (1, 2, "")
+    [third] = await house.happen("A")
+    await dispatcher.dispatch_once()
+    sink.answer = fail_on()
+    await house.until_quiet(dispatcher)
+    assert sink.accepted == [other, first, second, third]
+
+
+async def test_a_record_that_never_works_is_given_up_and_kept(house: House) -> None:
+    """After the configured time; what waited behind it goes on."""
+    sink = FakeSink()
+    first, _ = await house.happen("A", "A")
+    sink.answer = lambda event: LATER if event.event_id == first else Receipt(Verdict.ACCEPTED)
+    reports = await house.until_quiet(house.dispatcher(sink, give_up_after="1h"))
+    backlog = await house.store.outbox.backlog("crm")
+    assert sum(each.dead for each in reports) == backlog.dead == 1
+    assert (backlog.waiting, backlog.parked, len(sink.accepted)) == (0, 0, 1)
+    assert house.clock.now() >= FakeClock().now() + timedelta(hours=1)
+
+
+async def test_an_outage_parks_nothing_and_loses_nothing(house: House) -> None:
+    """Six hours in which the sink takes nothing: the cursor stays, few sends are wasted, nothing is given up."""
+    sink = FakeSink(concurrency=2)
+    sink.answer = lambda _event: LATER
+    ids = await house.happen(*(f"R{number}" for number in range(50)))
+    dispatcher = house.dispatcher(sink, give_up_after="1h")
+    end = house.clock.now() + timedelta(hours=6)
+    rounds = 0
+    while house.clock.now() < end:
+        report = await dispatcher.dispatch_once()
+        assert report.parked == report.dead == 0
+        assert report.wait is not None
+        house.clock.advance(report.wait)
+        rounds += 1
+    assert rounds < 6 * 3600 / 150 + 20
+    state = await house.store.outbox.sink("crm")
+    assert (state.cursor, state.last_error, state.failing_since) == (0, "HTTP 503", FakeClock().now())
+    sink.answer = fail_on()
+    await house.until_quiet(dispatcher)
+    assert sorted(sink.accepted) == ids
+    assert (await house.store.outbox.sink("crm")).failing_since is None
+
+
+async def test_after_an_outage_the_parked_are_tried_at_once(house: House) -> None:
+    """They need not sit out a pause that was meant for a sink that is down, nor pay for it with their lives."""
+    sink = FakeSink(concurrency=1)
+    sink.answer = fail_on("A", receipt=Receipt(Verdict.REFUSED, "HTTP 404"))
+    [bad] = await house.happen("A")
+    dispatcher = house.dispatcher(sink, give_up_after="1h")
+    await dispatcher.dispatch_once()
+    sink.answer = lambda _event: LATER
+    await house.happen(*"BCDEFGH")
+    await dispatcher.dispatch_once()
+    house.clock.advance(timedelta(days=2).total_seconds())
+    sink.answer = fail_on()
+    reports = [await dispatcher.dispatch_once(), await dispatcher.dispatch_once()]
+    assert [each.dead for each in reports] == [0, 0]
+    assert bad in sink.accepted
+
+
+async def test_while_it_waits_for_a_probe_nothing_is_sent(house: House) -> None:
+    """New events do not shorten the pause."""
+    sink = FakeSink(concurrency=1)
+    sink.answer = lambda _event: LATER
+    await house.happen(*"ABCDEFGH")
+    dispatcher = house.dispatcher(sink)
+    await dispatcher.dispatch_once()
+    tried = len(sink.sends)
+    await house.happen("I")
+    report = await dispatcher.dispatch_once()
+    assert len(sink.sends) == tried
+    assert report.wait is not None
+    assert 0 < report.wait <= 1
+
+
+async def test_a_sink_that_is_gone_is_paused_until_somebody_resumes_it(house: House) -> None:
+    """410: nothing is sent, nothing is lost."""
+    sink = FakeSink()
+    sink.answer = lambda _event: Receipt(Verdict.GONE, "HTTP 410")
+    ids = await house.happen("A", "B")
+    dispatcher = house.dispatcher(sink)
+    report = await dispatcher.dispatch_once()
+    assert (report.busy, report.detail) == (False, "HTTP 410")
+    tried = len(sink.sends)
+    assert await dispatcher.dispatch_once() == DispatchReport("crm")
+    assert len(sink.sends) == tried
+    sink.answer = fail_on()
+    await house.store.outbox.resume("crm")
+    await house.until_quiet(dispatcher)
+    assert sorted(sink.accepted) == ids
+
+
+async def test_an_exception_from_a_sink_is_an_answer(house: House) -> None:
+    """The event is tried again, and the operator reads what kind of bug it is."""
+    sink = FakeSink()
+    [event] = await house.happen("A")
+
+    def explode(_event: Dressed) -> Receipt:
+        raise ZeroDivisionError
+
+    sink.answer = explode
+    dispatcher = house.dispatcher(sink)
+    report = await dispatcher.dispatch_once()
+    assert (report.parked, report.detail) == (1, "unexpected ZeroDivisionError")
+    sink.answer = fail_on()
+    await house.until_quiet(dispatcher)
+    assert sink.accepted == [event]
+
+
+async def test_a_crash_before_the_books_are_closed_sends_again(house: House) -> None:
+    """At least once: what was accepted but not written down is repeated, in order."""
+    sink = FakeSink(concurrency=1)
+    ids = await house.happen("A", "A", "B")
+    round_ = asyncio.create_task(house.dispatcher(sink).dispatch_once())
+    while len(sink.accepted) < 2:
+        await house.clock.sleep(0)
+    round_.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await round_
+    await house.until_quiet(house.dispatcher(sink))
+    repeated = len(sink.accepted) - len(ids)
+    assert repeated >= 2
+    assert sink.accepted == ids[:repeated] + ids
+
+
+async def test_the_loop_delivers_what_happens_until_it_is_stopped(house: House) -> None:
+    """Woken for new events; the sink is opened and closed."""
+    sink = FakeSink()
+    wake, stop = asyncio.Event(), asyncio.Event()
+    reports: list[DispatchReport] = []
+    loop = asyncio.create_task(house.dispatcher(sink).run(wake, stop, reports.append))
+    while not reports:
+        await house.clock.sleep(0)
+    ids = await house.happen("A", "B")
+    wake.set()
+    while len(sink.accepted) < 2:
+        await house.clock.sleep(0)
+    stop.set()
+    await loop
+    assert sorted(sink.accepted) == ids
+    assert sink.life == ["opened", "closed"]
+    assert (await house.store.outbox.sink("crm")).cursor == 2
+
+
+async def test_the_loop_comes_back_by_itself_when_something_is_due(house: House) -> None:
+    """Without anybody waking it."""
+    sink = FakeSink()
+    answers = [LATER, LATER, LATER]
+    sink.answer = lambda _event: answers.pop() if answers else Receipt(Verdict.ACCEPTED)
+    await house.happen("A")
+    stop = asyncio.Event()
+
+    def report(outcome: DispatchReport) -> None:
+        if outcome.delivered:
+            stop.set()
+
+    await house.dispatcher(sink).run(asyncio.Event(), stop, report)
+    assert len(sink.sends) == 4
+    assert house.clock.now() > FakeClock().now()
+
+
+async def test_stopping_finishes_the_sends_in_hand_and_begins_no_other(house: House) -> None:
+    """And what they achieved is written down."""
+    sink = FakeSink(concurrency=2)
+    stop = asyncio.Event()
+
+    def answer(_event: Dressed) -> Receipt:
+        stop.set()
+        return Receipt(Verdict.ACCEPTED)
+
+    sink.answer = answer
+    await house.happen(*"ABCDEFGH")
+    await house.dispatcher(sink).run(asyncio.Event(), stop, lambda _report: None)
+    assert len(sink.accepted) == len(sink.sends) == 2
+    assert (await house.store.outbox.sink("crm")).cursor == 2

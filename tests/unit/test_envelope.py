@@ -1,0 +1,70 @@
+"""delivery/envelope.py: an event as a CloudEvent, read back by an independent library."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import orjson
+from builders import a_delivery
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+
+from salesforce_poller.delivery import envelope
+from salesforce_poller.model import Gap, Kind
+
+
+def test_an_update_is_written_exactly_as_promised() -> None:
+    """The JSON of an update, key by key and in this order, is what users build on."""
+    assert envelope.to_json(a_delivery()).decode() == (
+        '{"specversion":"1.0","id":"b1946ac92492d2347c6235b4d2611184","source":"urn:salesforce:00D5g000008abcdEAA",'
+        '"type":"salesforce.Lead.updated","subject":"Lead/00Q5g00000AbCdEEAV","time":"2026-11-21T10:00:00Z",'
+        '"datacontenttype":"application/json","partitionkey":"00Q5g00000AbCdEEAV","sequence":"00000000000000000042",'
+        '"data":{"org":"acme","object":"Lead","kind":"updated","record_id":"00Q5g00000AbCdEEAV",'
+        '"record":{"Id":"00Q5g00000AbCdEEAV","Name":"Ann Example","Status":"Working","Owner":{"Name":"Ann"}},'
+        '"changed":["Status"],"previous":{"Status":"Open"},"merged_into":null,"changed_by":"0055g000001XyZAAA0",'
+        '"observed_at":"2026-11-21T10:00:12.345Z"}}'
+    )
+
+
+def test_an_independent_reader_understands_it() -> None:
+    """The CloudEvents library accepts it and finds every attribute where the specification wants it."""
+    delivery = a_delivery()
+    read = JSONFormat().read(CloudEvent, envelope.to_json(delivery))
+
+    assert read.get_id() == delivery.event.id
+    assert read.get_source() == delivery.event.source
+    assert read.get_type() == "salesforce.Lead.updated"
+    assert read.get_subject() == "Lead/00Q5g00000AbCdEEAV"
+    assert read.get_time() == delivery.event.time
+    assert read.get_datacontenttype() == "application/json"
+    assert read.get_extension("sequence") == "00000000000000000042"
+    assert read.get_extension("partitionkey") == delivery.event.key
+    assert read.get_data() == orjson.loads(envelope.to_json(delivery))["data"]
+
+
+def test_a_gap_is_about_its_object_and_says_what_may_be_missing() -> None:
+    """A gap has no record; what may have been missed stands in its data, and only there."""
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    gap = Gap("deletes", since, since + timedelta(days=3), "the delete log does not reach back")
+    delivery = a_delivery(kind=Kind.GAP, record_id=None, record=None, changed=None, previous=None, gap=gap)
+    event = envelope.cloudevent(delivery)
+
+    assert (event["subject"], event["partitionkey"], event["type"]) == ("Lead", "Lead", "salesforce.Lead.gap")
+    assert event["data"]["gap"] == {
+        "what": "deletes",
+        "since": "2026-11-01T00:00:00Z",
+        "until": "2026-11-04T00:00:00Z",
+        "why": "the delete log does not reach back",
+    }
+    assert "gap" not in envelope.cloudevent(a_delivery())["data"]
+    assert JSONFormat().read(CloudEvent, envelope.to_json(delivery)).get_subject() == "Lead"
+
+
+def test_sequences_sort_as_text() -> None:
+    """Consumers compare sequences as text, so 9 comes before 10."""
+    nine, ten = (envelope.cloudevent(a_delivery(position=position))["sequence"] for position in (9, 10))
+    assert nine < ten
+
+
+def test_times_are_written_in_utc_whatever_their_zone() -> None:
+    """An instant in another zone is the same instant with a Z."""
+    there = datetime(2026, 11, 21, 12, 0, tzinfo=timezone(timedelta(hours=2)))
+    assert envelope.cloudevent(a_delivery(time=there))["time"] == "2026-11-21T10:00:00Z"

@@ -1,0 +1,228 @@
+"""delivery/round.py: who may be sent, and what is written down at the end."""
+
+import random
+from collections.abc import Iterable
+from datetime import timedelta
+
+from builders import NOON, a_delivery
+
+from salesforce_poller.delivery.breaker import THRESHOLD, Breaker
+from salesforce_poller.delivery.round import Closing, Owed, Round
+from salesforce_poller.model import Delivery, Receipt, SinkState, Verdict
+
+YES = Receipt(Verdict.ACCEPTED)
+LATER = Receipt(Verdict.TRY_LATER, "HTTP 503")
+GONE = Receipt(Verdict.GONE, "HTTP 410")
+OPEN = Breaker(probe_at=NOON)
+
+
+def fresh(keys: str, first: int = 11) -> list[Delivery]:
+    """Return one delivery for each letter, in order of position; the letter is the record."""
+    return [a_delivery(position=position, record_id=key) for position, key in enumerate(keys, first)]
+
+
+def a_round(keys: str = "", breaker: Breaker | None = None, seed: int = 1, cursor: int = 10, **owed: object) -> Round:
+    """Return a round of the sink whose cursor is at 10."""
+    owing = Owed(fresh=fresh(keys), **owed)  # type: ignore[arg-type]
+    return Round(SinkState("crm", cursor), owing, breaker or Breaker(), random.Random(seed))
+
+
+def positions(deliveries: Iterable[Delivery]) -> list[int]:
+    """Return them in order."""
+    return [delivery.position for delivery in deliveries]
+
+
+def play(book: Round, answers: dict[str, Receipt] | None = None, limit: int = 1) -> list[int]:
+    """Send one at a time until the round is over; records not named in ``answers`` are accepted."""
+    sent: list[int] = []
+    while taken := book.take(limit):
+        sent += positions(taken)
+        book.answer(taken, [(answers or {}).get(each.event.key, YES) for each in taken], NOON)
+    return sent
+
+
+def close(book: Round) -> Closing:
+    """Close the books at noon."""
+    return book.close(timedelta(days=3), NOON)
+
+
+def parked(closing: Closing) -> list[int]:
+    """Return the positions that are parked."""
+    return [each.delivery.position for each in closing.park]
+
+
+def test_a_healthy_round_parks_nothing_and_passes_everything() -> None:
+    """In order of position when one is sent at a time."""
+    book = a_round("ABAC")
+    assert play(book) == [11, 12, 13, 14]
+    closing = close(book)
+    assert (closing.state.cursor, closing.park, closing.done, closing.filtered) == (14, [], [], 0)
+
+
+def test_a_record_that_is_on_its_way_is_not_taken_again() -> None:
+    """Its next event waits for the answer, others go."""
+    book = a_round("AAB")
+    first = book.take(1)
+    assert positions(first) == [11]
+    assert positions(book.take(1)) == [13]
+    assert book.take(1) == []
+    book.answer(first, [YES], NOON)
+    assert positions(book.take(1)) == [12]
+
+
+def test_one_send_may_hold_several_events_of_a_record_in_order() -> None:
+    """And what is left of that record is not taken for another send beside it."""
+    book = a_round("AABAB")
+    first = book.take(2)
+    assert positions(first) == [11, 12]
+    second = book.take(9)
+    assert positions(second) == [13, 15]
+    book.answer(first, [YES, YES], NOON)
+    assert positions(book.take(9)) == [14]
+
+
+def test_a_failure_holds_the_rest_of_its_record_and_nothing_else() -> None:
+    """The failed one is due later, those behind it wait in the store."""
+    book = a_round("ABA")
+    assert play(book, {"A": LATER}) == [11, 12]
+    closing = close(book)
+    assert closing.state.cursor == 13
+    assert parked(closing) == [11, 13]
+    failed, held = closing.park
+    assert (failed.delivery.attempts, failed.delivery.first_tried_at, failed.detail) == (1, NOON, "HTTP 503")
+    assert (held.delivery.attempts, held.delivery.first_tried_at, held.due_at) == (0, None, NOON)
+
+
+def test_in_a_send_with_a_failure_what_follows_in_the_record_is_held() -> None:
+    """Whatever the sink says of it, since the earlier one has to come first."""
+    book = a_round("AAB")
+    taken = book.take(3)
+    book.answer(taken, [LATER, YES, YES], NOON)
+    assert parked(close(book)) == [11, 12]
+
+
+def test_a_record_with_something_parked_waits_behind_it() -> None:
+    """Even while the parked one is being sent."""
+    due = a_delivery(position=5, record_id="A")
+    book = a_round("AB", due=[due], blocked=frozenset("A"))
+    assert play(book) == [5, 12]
+    closing = close(book)
+    assert (closing.done, parked(closing), closing.state.cursor) == ([5], [11], 12)
+
+
+def test_what_is_not_wanted_is_passed_over_and_counted() -> None:
+    """It needs no row of its own."""
+    book = a_round("ABC", unwanted=frozenset({11, 13}))
+    assert play(book) == [12]
+    closing = close(book)
+    assert (closing.state.cursor, closing.filtered, closing.park) == (13, 2, [])
+
+
+def test_a_parked_delivery_that_fails_again_is_parked_anew() -> None:
+    """With one more attempt."""
+    due = a_delivery(position=5, attempts=2, first_tried_at=NOON)
+    book = a_round(due=[due])
+    play(book, {due.event.key: LATER})
+    [again] = close(book).park
+    assert (again.delivery.position, again.delivery.attempts) == (5, 3)
+
+
+def test_a_parked_delivery_that_fails_again_is_no_news_about_the_sink() -> None:
+    """Only first tries open the breaker."""
+    due = [a_delivery(position=each, record_id=str(each), attempts=1, first_tried_at=NOON) for each in range(1, 10)]
+    book = a_round(due=due)
+    play(book, {str(each): LATER for each in range(10)})
+    assert not book.breaker.is_open
+
+
+def test_a_sink_that_fails_on_everything_keeps_its_cursor_and_parks_nothing() -> None:
+    """After a few failures no more is sent, and all of it stays where it is."""
+    book = a_round("ABCDEFGHIJ")
+    assert len(play(book, dict.fromkeys("ABCDEFGHIJ", LATER))) == THRESHOLD
+    closing = close(book)
+    assert (closing.state.cursor, closing.park) == (10, [])
+    assert (closing.state.failing_since, closing.state.last_error) == (NOON, "HTTP 503")
+
+
+def test_a_sink_that_goes_down_in_mid_round_keeps_what_it_accepted() -> None:
+    """The cursor follows the last acceptance; the failure below it is parked, those above are not."""
+    book = a_round("ABCDEFGHIJ")
+    play(book, dict.fromkeys("ADEFGHIJ", LATER))
+    closing = close(book)
+    assert (closing.state.cursor, parked(closing)) == (13, [11])
+
+
+def test_a_round_that_is_cut_short_leaves_few_holes() -> None:
+    """What was not tried below the last acceptance is parked, due at once; the rest is read again."""
+    book = a_round("AABCD")
+    [first] = book.take(1)
+    others = book.take(1) + book.take(1)
+    book.answer(others, [YES, YES], NOON)
+    book.answer([first], [YES], NOON)
+    closing = close(book)
+    assert (closing.state.cursor, parked(closing)) == (14, [12])
+
+
+def test_a_sink_that_is_gone_is_paused_and_keeps_its_cursor() -> None:
+    """410: nothing more is sent, and the event is not lost."""
+    book = a_round("ABC")
+    assert play(book, {"B": GONE}) == [11, 12]
+    closing = close(book)
+    assert (closing.state.paused, closing.state.cursor, closing.park) == ("HTTP 410", 11, [])
+
+
+def test_a_parked_delivery_is_not_charged_with_an_outage() -> None:
+    """While the sink is down its failures are the sink's."""
+    due = a_delivery(position=5, record_id="Z", attempts=2, first_tried_at=NOON - timedelta(days=9))
+    book = a_round(due=[due], breaker=OPEN)
+    assert play(book, {"Z": LATER}) == [5]
+    assert close(book).park == []
+    assert book.breaker.rounds == 1
+
+
+def test_a_sink_that_is_down_is_probed_with_three_records() -> None:
+    """The first event of the oldest, of one at random and of the newest."""
+    for seed in range(20):
+        book = a_round("AABBCCDD", breaker=OPEN, seed=seed)
+        first, middle, last = play(book, dict.fromkeys("ABCD", LATER))
+        assert (first, last) == (11, 17), f"seed {seed}"
+        assert middle in (13, 15), f"seed {seed}"
+        assert close(book).state.cursor == 10
+        assert book.breaker.rounds == 1
+
+
+def test_the_first_probe_that_is_accepted_ends_the_outage() -> None:
+    """No further one is sent, and what was accepted is not sent again."""
+    book = a_round("ABCD", breaker=OPEN)
+    assert play(book) == [11]
+    closing = close(book)
+    assert (book.breaker, closing.state.cursor, closing.park) == (Breaker(), 11, [])
+
+
+def test_a_row_of_bad_records_does_not_hold_up_the_good_one_behind_it() -> None:
+    """The sink takes the newest, so it is not down: the bad ones are parked."""
+    book = a_round("ABCDEFG", breaker=OPEN)
+    play(book, dict.fromkeys("ABCDEF", Receipt(Verdict.REFUSED, "HTTP 400")))
+    closing = close(book)
+    assert (closing.state.cursor, parked(closing)) == (17, [11, 12, 13, 14, 15, 16])
+
+
+def test_probes_are_parked_deliveries_when_there_is_nothing_new() -> None:
+    """Something has to find out whether the sink is back."""
+    due = [a_delivery(position=each, record_id=str(each)) for each in (3, 5)]
+    book = a_round("A", due=due, unwanted=frozenset({11}), breaker=OPEN)
+    assert play(book) == [3]
+    closing = close(book)
+    assert (closing.done, closing.state.cursor) == ([3], 11)
+
+
+def test_a_straggler_that_is_accepted_closes_the_breaker_again() -> None:
+    """What was on its way when the breaker opened counts too; nothing is lost either way."""
+    book = a_round("ABCDEFGH")
+    sends = [book.take(1) for _ in range(7)]
+    for sent in sends[:6]:
+        book.answer(sent, [LATER], NOON)
+    book.answer(sends[6], [YES], NOON)
+    closing = close(book)
+    assert not book.breaker.is_open
+    assert (closing.state.cursor, parked(closing)) == (17, [11, 12, 13, 14, 15, 16])
