@@ -32,9 +32,11 @@ format: $(READY) ## put the code in order
 bench: $(READY) ## measure; prints ratios to something measured in the same run
 	@$(BIN)/python -m benchmarks
 
-lock: ## compile requirements.lock anew (needs uv)
+lock: ## compile both lock files anew: what development needs, and of that what runs in production (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
 		--upgrade --group dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--upgrade --constraints requirements.lock pyproject.toml -o requirements-runtime.lock
 
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

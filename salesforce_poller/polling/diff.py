@@ -1,7 +1,7 @@
 """What happened to a record? (row, sighting, watermarks) in, changes out. Pure: the heart of the product.
 
     never seen, live
-        stamped before the feed started                   snapshot, if the feed tells of the past, else nothing
+        stamped before the feed started                   snapshot, if the feed tells of that past, else nothing
         created since everything was settled              created
         else                                              updated, previous state unknown
     never seen, deleted
@@ -11,6 +11,7 @@
     seen live, live now
         same fields                                       nothing (or updated, if the feed asks for unchanged ones)
         other fields                                      updated, with changed and previous
+        a new stamp, and values we never asked for before updated, previous state unknown
     seen live, deleted now                                merged if it has a MasterRecordId, else deleted
     seen deleted, live now                                undeleted
     seen deleted, deleted now                             nothing, or merged if it has another MasterRecordId
@@ -52,6 +53,8 @@ class Rules:
     #: Those that can change without a stamp.
     derived: frozenset[str]
     past: Past = Past.UNREAD
+    #: How far back the past is told (UTC), where it is read from further back; None: all that is read of it.
+    told_since: datetime | None = None
     #: Also tell of new stamps on rows whose fields did not change.
     unchanged: bool = False
 
@@ -107,11 +110,17 @@ def sight(record: Record, sighting: Sighting | None, rules: Rules) -> Sighting |
     return Sighting(
         record_id=record.id,
         stamp=record.stamp,
-        digest=fingerprint.digest(record.fields),
+        digest=content_of(record, sighting),
         deleted=record.deleted,
         merged_into=record.merged_into,
         fields=record.fields,
     )
+
+
+def content_of(record: Record, sighting: Sighting | None) -> str:
+    """Boil a row down, together with what was seen of it earlier in the same second."""
+    earlier = sighting.digest if sighting and sighting.stamp == record.stamp else ""
+    return fingerprint.digest(record.fields, earlier)
 
 
 def sight_vanished(record_id: str, sighting: Sighting | None, deleted_at: datetime) -> Sighting:
@@ -126,6 +135,8 @@ def sight_vanished(record_id: str, sighting: Sighting | None, deleted_at: dateti
 def _first_sight(record: Record, marks: Watermarks, rules: Rules) -> list[Change]:
     farewell = [Change(Kind.MERGED if record.merged_into else Kind.DELETED, record.stamp)] if record.deleted else []
     if record.stamp < marks.backfill_until:
+        if rules.told_since is not None and record.stamp < rules.told_since:
+            return []
         if record.deleted:
             return farewell if rules.past is Past.TOLD_WITH_DELETIONS else []
         told = rules.past in (Past.TOLD, Past.TOLD_WITH_DELETIONS)
@@ -136,16 +147,22 @@ def _first_sight(record: Record, marks: Watermarks, rules: Rules) -> list[Change
 
 
 def _gone(record: Record, sighting: Sighting) -> list[Change]:
-    if record.merged_into and record.merged_into != sighting.merged_into:
-        return [Change(Kind.MERGED, record.stamp)]
-    return [] if sighting.deleted else [Change(Kind.DELETED, record.stamp)]
+    if sighting.deleted and record.merged_into in (None, sighting.merged_into):
+        return []
+    return [Change(Kind.MERGED if record.merged_into else Kind.DELETED, record.stamp)]
 
 
 def _changed(record: Record, sighting: Sighting, rules: Rules) -> tuple[str, ...] | None:
-    """Name the paths that changed; None when the previous values are not known."""
+    """Name the paths that changed; None when the previous values are not known.
+
+    Where the feed's fields were extended since the sighting, a new stamp may be about one of the added fields: better
+    told as unknown than lost.
+    """
     if sighting.fields is None:
         return None
     counted: Iterable[str] = rules.paths
     if record.stamp == sighting.stamp:
         counted = (path for path in rules.paths if path not in rules.derived)
+    elif any(fingerprint.additions(sighting.fields, record.fields, rules.paths)):
+        return None
     return tuple(fingerprint.differences(sighting.fields, record.fields, counted))

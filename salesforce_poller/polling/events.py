@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from salesforce_poller.model import Event, Fields, Gap, Kind, Record, Sighting
-from salesforce_poller.polling import fingerprint
+from salesforce_poller.polling import diff, fingerprint
 from salesforce_poller.polling.diff import Change
 
 
@@ -34,7 +34,7 @@ def of_record(
     before = sighting.fields if sighting else None
     known = before is not None and change.changed is not None
     return Event(
-        id=event_id(origin, change, record.id, fingerprint.digest(record.fields), sighting),
+        id=event_id(origin, change, record.id, diff.content_of(record, sighting)),
         kind=change.kind,
         org=origin.org,
         source=origin.source,
@@ -58,7 +58,7 @@ def of_vanished(
     """Make the event of a record that is gone for good; its state is the last one we saw, if we did."""
     last: Fields | None = sighting.fields if sighting else None
     return Event(
-        id=event_id(origin, change, record_id, "", sighting),
+        id=event_id(origin, change, record_id, sighting.digest if sighting else ""),
         kind=change.kind,
         org=origin.org,
         source=origin.source,
@@ -86,13 +86,11 @@ def of_gap(origin: Origin, gap: Gap, observed_at: datetime) -> Event:
     )
 
 
-def event_id(origin: Origin, change: Change, record_id: str, content: str, sighting: Sighting | None) -> str:
-    """Derive an event's id from org, record, kind, stamp and content, the content before it included.
+def event_id(origin: Origin, change: Change, record_id: str, content: str) -> str:
+    """Derive an event's id from org, record, kind, stamp and content.
 
-    The content is in it because a stamp is too coarse to tell two quick edits apart, the content before it because a
-    value may go back and forth within one second.
+    The content is in it because a stamp is too coarse to tell two quick edits apart.
     """
-    before = f"{sighting.stamp.isoformat()} {sighting.digest} {sighting.deleted}" if sighting else ""
     return fingerprint.short_hash(
-        origin.organization_id, record_id, change.kind.value, change.time.isoformat(), content, before
+        origin.organization_id, record_id, change.kind.value, change.time.isoformat(), content
     )

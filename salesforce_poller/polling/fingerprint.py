@@ -21,10 +21,14 @@ QUIET = frozenset(
 MISSING: Any = object()
 
 
-def digest(fields: Fields) -> str:
-    """Boil down what counts of a record's fields: 32 hexadecimal digits, the same for the same values in any order."""
+def digest(fields: Fields, earlier: str = "") -> str:
+    """Boil down what counts of a record's fields: 32 hexadecimal digits, the same for the same values in any order.
+
+    ``earlier`` is the digest of what the record was like earlier in the same second, if it was seen then: a value may
+    go back and forth within one second, and each time is another one.
+    """
     loud = {name: value for name, value in fields.items() if name not in QUIET}
-    return short_hash(orjson.dumps(loud, option=orjson.OPT_SORT_KEYS))
+    return short_hash(orjson.dumps(loud, option=orjson.OPT_SORT_KEYS), earlier)
 
 
 def short_hash(*parts: bytes | str) -> str:
@@ -43,6 +47,13 @@ def differences(before: Fields, after: Fields, paths: Iterable[str]) -> Iterator
             continue
         old = pick(before, path)
         if old is not MISSING and old != pick(after, path):
+            yield path
+
+
+def additions(before: Fields, after: Fields, paths: Iterable[str]) -> Iterator[str]:
+    """Name the paths that have a value now and that ``before`` does not know at all."""
+    for path in paths:
+        if path not in QUIET and pick(before, path) is MISSING and pick(after, path) not in (None, MISSING):
             yield path
 
 

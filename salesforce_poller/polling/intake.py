@@ -49,7 +49,13 @@ class Intake:
         ``silent`` only remembers the rows. Raises Stopped after the commit when the program is to end.
         """
         known = await self.known([record.id for record in records])
-        rules = diff.Rules(columns.visible, columns.derived, plan.past_of(self._settings), self._settings.unchanged)
+        rules = diff.Rules(
+            columns.visible,
+            columns.derived,
+            past=plan.past_of(self._settings),
+            told_since=plan.told_since(self._settings),
+            unchanged=self._settings.unchanged,
+        )
         origin, observed_at = await self._origin(), self._org.server_now()
         happened: list[Event] = []
         seen: list[Sighting] = []

@@ -14,7 +14,7 @@ _REFUSED = timedelta(minutes=5).total_seconds()
 def pause_after(error: PollerError, failures: int, rng: random.Random) -> float:
     """Return the seconds to wait after ``failures`` turns in a row that ended in an error.
 
-    Exponential with full jitter for what may pass by itself; the other side's own wish only ever lengthens it.
+    Exponential, with jitter, for what may pass by itself; the other side's own wish only ever lengthens it.
     """
     if isinstance(error, Refused):
         return _REFUSED

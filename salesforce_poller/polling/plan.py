@@ -50,7 +50,7 @@ def first_marks(settings: FeedSettings, covered: datetime, now: datetime) -> Wat
     What is stamped before ``covered`` is committed, and belongs to the backfill, if there is one. What is stamped
     later is read by the first polls. ``start = "now"`` is a matter of visibility, not of stamps: see ``poller.py``.
     """
-    since = settings.start if isinstance(settings.start, datetime) else None
+    since = told_since(settings)
     backfill = settings.start != "now" or settings.baseline
     return Watermarks(
         seen_through=covered,
@@ -71,6 +71,11 @@ def past_of(settings: FeedSettings) -> Past:
     if settings.start == "beginning":
         return Past.TOLD
     return Past.LEARNED if settings.baseline else Past.UNREAD
+
+
+def told_since(settings: FeedSettings) -> datetime | None:
+    """Say how far back the past is told; with ``baseline`` it is read from further back, silently."""
+    return settings.start if isinstance(settings.start, datetime) else None
 
 
 def poll_window(schema: Schema, settings: FeedSettings, marks: Watermarks, *, long_tail: bool = False) -> Window:
@@ -98,6 +103,11 @@ def backfill_window(schema: Schema, settings: FeedSettings, marks: Watermarks) -
         until=marks.backfill_until,
         after=marks.backfill_after,
     )
+
+
+def nothing_of(window: Window, now: datetime) -> Window:
+    """Return the same question with an answer of no rows, for trying it out."""
+    return replace(window, since=now + timedelta(days=1), until=None, after=None)
 
 
 def after_page(window: Window, page: Iterable[Record], *, proven_before: datetime) -> Window:
@@ -131,6 +141,11 @@ def backfilled(marks: Watermarks, window: Window) -> Watermarks:
 def settled(marks: Watermarks, covered: datetime, now: datetime) -> Watermarks:
     """Move ``settled_through`` on, never backwards and never past the server's own time."""
     return replace(marks, settled_through=max(marks.settled_through, min(covered, now)))
+
+
+def logged(marks: Watermarks, covered: datetime, now: datetime) -> Watermarks:
+    """Move ``deleted_through`` on to what the delete log covered; never backwards, never past the server's time."""
+    return replace(marks, deleted_through=max(marks.deleted_through, min(covered, now)))
 
 
 def updated_span(marks: Watermarks, now: datetime) -> Span:

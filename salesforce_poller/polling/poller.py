@@ -134,9 +134,8 @@ class Feed:
         if self._sweep_error is None:
             await self._store.note_success(self._org.name, self.object, self._clock.now())
         else:
-            await self._store.note_failure(
-                self._org.name, self.object, self._clock.now(), f"sweep: {self._sweep_error}"
-            )
+            told = f"late commits and hard deletes cannot be looked for: {self._sweep_error}"
+            await self._store.note_failure(self._org.name, self.object, self._clock.now(), told, polled=True)
         self._report(report)
         return report.more
 
@@ -204,8 +203,7 @@ class Feed:
         window = plan.sweep_window(columns, self.settings, marks)
         marks = await self._read(window, marks, columns, proven_before=covered)
         await self._confirm(columns, marks, deletions)
-        through = max(marks.deleted_through, deletions.through)
-        marks = plan.settled(replace(marks, deleted_through=through), covered, now)
+        marks = plan.settled(plan.logged(marks, deletions.through, now), covered, now)
         await self._intake.take_gaps(gaps, marks)
         return marks
 
@@ -292,10 +290,12 @@ class Feed:
             if span == recent:
                 raise
             log.warning("feed.delete_log_lost", **self._names, error=str(exc))
-            answer = await self._org.deleted(self.object, recent.start, recent.end)
-            return [*gaps, plan.lost_log(span, recent)], Deletions(answer.deleted, answer.latest_covered)
-        purged = plan.purged_gap(span, marks, answer.earliest_available)
-        return [*gaps, *([purged] if purged else [])], Deletions(answer.deleted, answer.latest_covered)
+            gaps.append(plan.lost_log(span, recent))
+            span = recent
+            answer = await self._org.deleted(self.object, span.start, span.end)
+        if purged := plan.purged_gap(span, marks, answer.earliest_available):
+            gaps.append(purged)
+        return gaps, Deletions(answer.deleted, answer.latest_covered)
 
     async def _confirm(self, columns: Schema, marks: Watermarks, deletions: Deletions, *, silent: bool = False) -> None:
         """Look up what the delete log names and we do not know to be deleted.

@@ -1,5 +1,6 @@
 """Which objects, how often, how much overlap: the part of ``[orgs.NAME.objects.OBJECT]`` that polling needs."""
 
+import contextlib
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,8 @@ from salesforce_poller.clock import parse_span
 from salesforce_poller.salesforce import soql
 
 Span = Annotated[timedelta, BeforeValidator(parse_span)]
+#: SOQL knows instants up to the year 4000, audit fields begin in 1970 (SOQL and SOSL Reference, Date Formats).
+_YEARS = range(1970, 4000)
 
 
 def _at_least_one_second(value: timedelta) -> timedelta:
@@ -34,16 +37,18 @@ def _condition(value: str) -> str:
 
 def _start(value: Any) -> Any:
     """TOML has dates of its own, with and without a time; all are read as UTC where they do not say."""
-    if isinstance(value, str) and value not in ("now", "beginning"):
-        try:
+    if value in ("now", "beginning"):
+        return value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
             value = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError('should be "now", "beginning" or a time such as 2026-11-01T00:00:00Z') from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
-    if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    return value
+    if not isinstance(value, datetime):
+        raise ValueError('should be "now", "beginning" or a time such as 2026-11-01T00:00:00Z')  # noqa: TRY004  # pydantic's word
+    if not _YEARS.start <= value.year < _YEARS.stop:
+        raise ValueError(f"should lie between {_YEARS.start} and {_YEARS.stop}, as every stamp does")
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class FeedSettings(BaseModel):

@@ -74,10 +74,10 @@ def read_token(status: int, body: bytes) -> Token:
         TryLater: the endpoint is not itself, or too many logins; says how long.
     """
     answer = _json_object(body)
-    if status == 200 and "access_token" in answer and "instance_url" in answer:  # noqa: PLR2004  # HTTP OK
+    if status == 200 and answer.get("access_token") and answer.get("instance_url"):  # noqa: PLR2004  # HTTP OK
         token = str(answer["access_token"])
         return Token(token, str(answer["instance_url"]).rstrip("/"), organization_of(token, str(answer.get("id", ""))))
-    error, description = str(answer.get("error", "")), str(answer.get("error_description", ""))
+    error, description = str(answer.get("error") or ""), str(answer.get("error_description") or "")
     said = capped(f"{error}: {description}" if description else error) or f"HTTP {status} without an explanation"
     if error == _RATE_LIMITED:
         raise TryLater(f"login refused ({said}); Salesforce allows 3,600 logins an hour", LOGIN_RATE_PAUSE)

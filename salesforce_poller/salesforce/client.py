@@ -13,7 +13,6 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import httpx
-import orjson
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import LoginRefused, Refused, SessionExpired, TryLater, capped
@@ -146,8 +145,7 @@ class Org:
             return await self._get(path, parameters)
         body = {"compositeRequest": [{"method": "GET", "url": url, "referenceId": "query"}]}
         answer = await self._send("POST", self._path("composite"), json=body)
-        part = answer["compositeResponse"][0]
-        return wire.decipher(part["httpStatusCode"], {}, orjson.dumps(part["body"]))
+        return wire.read_first_part(answer)
 
     async def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         return await self._send("GET", path, params=parameters)
@@ -190,9 +188,10 @@ class Org:
         """Ask userinfo, which is not metered, when the token itself does not tell."""
         headers = {"authorization": f"Bearer {token.access_token}"}
         response = await self._exchange("GET", token.instance_url + auth.USERINFO_PATH, headers=headers)
-        if response.status_code != httpx.codes.OK:
+        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise LoginRefused("the access token is not accepted (userinfo)", status=response.status_code)
-        return str(wire.decipher(response.status_code, response.headers, response.content)["organization_id"])
+        answer = wire.decipher(response.status_code, response.headers, response.content)
+        return wire.read_organization_id(answer)
 
     async def _exchange(self, method: str, url: str, **parts: Any) -> httpx.Response:
         try:
@@ -201,7 +200,8 @@ class Org:
             host = url.partition("://")[2].partition("/")[0]
             raise TryLater(f"no answer from {host}: {capped(str(exc)) or type(exc).__name__}") from exc
         if "date" in response.headers:
-            self._server_time = (instants.http_date(response.headers["date"]), self._clock.monotonic())
+            with wire.expected_shape():
+                self._server_time = (instants.http_date(response.headers["date"]), self._clock.monotonic())
         return response
 
 

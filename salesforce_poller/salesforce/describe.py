@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from salesforce_poller.salesforce.wire import expected_shape
+
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
@@ -57,8 +59,9 @@ class ObjectSummary:
     mergeable: bool
 
 
+@expected_shape()
 def read_object(answer: Any) -> ObjectInfo:
-    """Read a describe answer."""
+    """Read a describe answer. Raises TryLater when it is something else."""
     fields = (_read_field(field) for field in answer["fields"])
     return ObjectInfo(
         name=answer["name"],
@@ -69,8 +72,9 @@ def read_object(answer: Any) -> ObjectInfo:
     )
 
 
+@expected_shape()
 def read_global(answer: Any) -> tuple[ObjectSummary, ...]:
-    """Read a describe-global answer, in the order of names."""
+    """Read a describe-global answer, in the order of names. Raises TryLater when it is something else."""
     lines = (
         ObjectSummary(
             line["name"], line["label"], line["custom"], line["queryable"], line["replicateable"], line["mergeable"]

@@ -23,4 +23,5 @@ def literal(instant: datetime) -> str:
 
 def http_date(text: str) -> datetime:
     """Read an HTTP ``Date`` header. Raises ValueError when it is none."""
-    return parsedate_to_datetime(text).astimezone(UTC)
+    instant = parsedate_to_datetime(text)  # "-0000" leaves it without a zone, and HTTP knows no other than UTC
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

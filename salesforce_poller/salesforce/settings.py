@@ -18,8 +18,10 @@ def _login_url(value: str) -> str:
         raise ValueError('should be an address such as "https://acme.my.salesforce.com"')
     if url.scheme == "http" and url.hostname not in _LOOPBACK:
         raise ValueError("should begin with https://; plain http is only for a simulated org on this machine")
-    if url.path not in ("", "/") or url.query or url.username:
-        raise ValueError("should be the host alone, without a path, a query or a user name")
+    if url.path not in ("", "/") or url.query or url.fragment or "@" in url.netloc or any(map(str.isspace, value)):
+        raise ValueError("should be the host alone, without a path, a query, a user name or blanks")
+    if url.port == 0:  # any other wrong port is a ValueError of its own
+        raise ValueError("Port out of range 0-65535")
     return value.rstrip("/")
 
 

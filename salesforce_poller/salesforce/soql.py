@@ -65,7 +65,7 @@ def check_condition(where: str) -> str | None:
         return "has a string without its closing quote"
     if depth:
         return "has a bracket that is not closed"
-    outside = re.sub(r"'(?:[^'\\]|\\.)*'", "''", where)
+    outside = re.sub(r"'(?:[^'\\]|\\.)*'", "''", where, flags=re.DOTALL)
     if word := re.search(r"\b(ORDER\s+BY|LIMIT|OFFSET|GROUP\s+BY|ALL\s+ROWS|FOR\s+UPDATE)\b", outside, re.IGNORECASE):
         return f"should be a condition only, without {word[0].upper()}"
     return None if where.strip() else "is empty; leave it out instead"

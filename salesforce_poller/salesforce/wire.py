@@ -85,7 +85,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> PollerErro
     if code == "REQUEST_LIMIT_EXCEEDED":
         daily = "totalrequests" in message.lower()
         return TryLater(told, _DAILY_LIMIT_PAUSE if daily else _CONCURRENT_LIMIT_PAUSE)
-    if status == 401:  # noqa: PLR2004  # unauthorized
+    if status == 401 or code == "INVALID_SESSION_ID":  # noqa: PLR2004  # unauthorized
         incurable = any(text in message.lower() for text in _INCURABLE_401)
         return Refused(told, code=code, status=status) if incurable else SessionExpired(told)
     if code == "INVALID_QUERY_LOCATOR":
@@ -104,15 +104,15 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> PollerErro
 
 
 @contextmanager
-def _expected_shape() -> Iterator[None]:
-    """An answer of another shape is a bad moment (a proxy, a maintenance page), not a defect of ours."""
+def expected_shape() -> Iterator[None]:
+    """Say TryLater of an answer of another shape: a bad moment (a proxy, a maintenance page), not a defect of ours."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
         raise TryLater(f"the answer is not what was asked for ({type(exc).__name__}: {capped(str(exc))})") from exc
 
 
-@_expected_shape()
+@expected_shape()
 def read_page(answer: Any, window: Window) -> Page:
     """Read one page of a query's answer."""
     records = tuple(read_record(row, window) for row in answer["records"])
@@ -134,13 +134,26 @@ def read_record(row: Mapping[str, Any], window: Window) -> Record:
     )
 
 
-@_expected_shape()
+@expected_shape()
+def read_first_part(answer: Any) -> Any:
+    """Open the first subrequest's answer in a Composite answer; its own status is what counts. Raises like decipher."""
+    part = answer["compositeResponse"][0]
+    return decipher(part["httpStatusCode"], {}, orjson.dumps(part["body"]))
+
+
+@expected_shape()
+def read_organization_id(answer: Any) -> str:
+    """Read the organisation's id (18 characters) from a userinfo answer."""
+    return str(answer["organization_id"])
+
+
+@expected_shape()
 def read_updated(answer: Any) -> datetime:
     """Read ``latestDateCovered`` of a getUpdated answer; its ids are not needed (see ``polling/plan.py``)."""
     return instants.parse(answer["latestDateCovered"])
 
 
-@_expected_shape()
+@expected_shape()
 def read_deleted(answer: Any) -> DeletedIds:
     """Read a getDeleted answer."""
     return DeletedIds(
@@ -165,8 +178,8 @@ def _code_and_message(body: bytes) -> tuple[str, str]:
         return "", "" if text.startswith("<") else text
     first = next(iter(answer), {}) if isinstance(answer, Iterable) and not isinstance(answer, dict | str) else answer
     if not isinstance(first, dict):
-        return "", capped(str(first))
-    return str(first.get("errorCode", first.get("error", ""))), str(first.get("message", ""))
+        return "", "" if first is None else str(first)
+    return str(first.get("errorCode") or first.get("error") or ""), str(first.get("message") or "")
 
 
 def _is_final(code: str) -> bool:
@@ -176,4 +189,4 @@ def _is_final(code: str) -> bool:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isdecimal() else None

@@ -1,0 +1,1 @@
+"""The window on the street: health and readiness over HTTP."""

@@ -1,0 +1,78 @@
+"""Answers ``GET /healthz`` and ``GET /readyz``; nothing here changes anything. Started by ``app.py``.
+
+Liveness is only that the process turns. Readiness is the store and the feeds, with what is wrong in the body.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from salesforce_poller.admin import facts
+from salesforce_poller.clock import Clock
+from salesforce_poller.errors import ConfigError
+from salesforce_poller.store.feeds import Feeds
+
+
+def build(feeds: Feeds, clock: Clock, token: SecretStr | None = None) -> Starlette:
+    """Build the application. Where there is a token, only who shows it is told *what* is wrong."""
+
+    async def healthz(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(request: Request) -> JSONResponse:
+        problems = facts.not_ready(await feeds.health(), clock.now())
+        told = {"ready": not problems} | ({"problems": problems} if _may_know(request, token) else {})
+        return JSONResponse(told, 503 if problems else 200)
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
+
+
+def _may_know(request: Request, token: SecretStr | None) -> bool:
+    if token is None:
+        return True
+    shown = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return hmac.compare_digest(shown.encode(), token.get_secret_value().encode())
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Starlette, address: tuple[str, int]) -> AsyncIterator[tuple[str, int]]:
+    """Serve while the block runs; yields the address, with the real port where 0 was asked for.
+
+    Raises:
+        ConfigError: when the address cannot be listened on.
+    """
+    host, port = address
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise ConfigError(
+            [f"http.listen: cannot listen on {host}:{port}: {exc.strerror}; choose another port"]
+        ) from exc
+    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield host, listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()

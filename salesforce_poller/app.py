@@ -1,0 +1,162 @@
+"""Builds the house from a Config and keeps the lights on; the only file that knows everybody.
+
+    org  →  poller  →  store  →  dispatcher  →  sink
+
+The five stops of that path, in the order in which a change takes them:
+
+1. ``salesforce/client.py:Org.pages``          asks the org for a window of changed rows
+2. ``polling/poller.py:Feed.turn``             lets ``polling/diff.py`` decide what happened to each
+3. ``store/feeds.py:Feeds.commit_page``        puts events, sightings and watermarks on disk in one transaction
+4. ``delivery/dispatcher.py:dispatch_once``    sends what a sink is owed, in order per record
+5. ``sinks/webhook.py:Webhook.send``           (or its neighbours) hands events over, answers with receipts
+
+Two loops move it: every feed polls at its own interval, every sink is woken when there are events. Between the loops
+stands the store, and nothing else: polling never sees a sink, delivery never sees the org.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from salesforce_poller import telemetry
+from salesforce_poller.admin import server
+from salesforce_poller.admin.upkeep import Upkeep
+from salesforce_poller.clock import Clock
+from salesforce_poller.config import Config
+from salesforce_poller.delivery.dispatcher import Dispatcher
+from salesforce_poller.polling import forecast
+from salesforce_poller.polling.poller import Feed
+from salesforce_poller.salesforce.client import Org
+from salesforce_poller.scheduler import Scheduler
+from salesforce_poller.sinks import catalogue
+from salesforce_poller.store.store import Store
+
+log = structlog.get_logger()
+
+#: How long work in hand may go on after a signal; then it is cut off, which loses nothing and repeats a little.
+_GRACE = timedelta(seconds=8)
+_TIDY_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that runs, built and connected."""
+
+    orgs: dict[str, Org]
+    store: Store
+    feeds: list[Feed]
+    dispatchers: list[Dispatcher]
+    upkeep: Upkeep
+    #: Set when the program shall end.
+    stop: asyncio.Event
+
+
+@asynccontextmanager
+async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIterator[App]:
+    """Build every part in the order of the path; nothing is polled or sent yet.
+
+    Raises:
+        StoreError: when the store cannot be used.
+    """
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Store(config.store.path))
+        orgs = {
+            name: await stack.enter_async_context(Org(name, settings, clock=clock))
+            for name, settings in config.orgs.items()
+        }
+        feeds = [
+            Feed(
+                object_name,
+                settings,
+                org=orgs[name],
+                store=store.feeds,
+                clock=clock,
+                rng=rng,
+                stop=stop,
+                report=telemetry.polled,
+            )
+            for name, org in config.orgs.items()
+            for object_name, settings in org.objects.items()
+        ]
+        await store.outbox.ensure_sinks(list(config.sinks))
+        await _resume_sinks(store, list(config.sinks))
+        dispatchers = []
+        for name, sink_settings in config.sinks.items():
+            sink = catalogue.build(sink_settings, clock)
+            dispatchers.append(Dispatcher(name, sink_settings, sink, store.outbox, clock=clock, rng=rng))
+        upkeep = Upkeep(
+            store,
+            feeds={(name, key): feed for name, org in config.orgs.items() for key, feed in org.objects.items()},
+            sinks=list(config.sinks),
+            keep_events=config.store.keep_events,
+            clock=clock,
+        )
+        yield App(orgs, store, feeds, dispatchers, upkeep, stop)
+
+
+async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio.Event) -> int:
+    """Poll and deliver until ``stop`` is set; then finish the page and the deliveries in hand.
+
+    Returns the number of API requests that were spent.
+
+    Raises:
+        StoreError: when the store cannot be used.
+        ConfigError: when the HTTP address cannot be listened on.
+    """
+    async with AsyncExitStack() as stack:
+        app = await stack.enter_async_context(build(config, clock=clock, rng=rng))
+        if address := config.http.address:
+            host, port = await stack.enter_async_context(
+                server.serving(server.build(app.store.feeds, clock, config.http.token), address)
+            )
+            log.info("http.listening", host=host, port=port)
+        for name, org in config.orgs.items():
+            calls = sum(forecast.calls_per_day(feed) for feed in org.objects.values())
+            log.info("forecast", org=name, calls_per_day=calls)
+        scheduler = Scheduler(clock=clock, rng=rng)
+        for feed in app.feeds:
+            scheduler.every(feed.name, feed.settings.every, feed.tick)
+        scheduler.every("tidy", _TIDY_EVERY, app.upkeep.tidy)
+        deliveries = [asyncio.create_task(_deliver(app, dispatcher)) for dispatcher in app.dispatchers]
+        scheduler.start()
+        log.info("started", orgs=len(app.orgs), feeds=len(app.feeds), sinks=len(app.dispatchers))
+        try:
+            await asyncio.wait([asyncio.create_task(stop.wait()), *deliveries], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            log.info("stopping")
+            app.stop.set()
+            await _finish([asyncio.create_task(scheduler.drain()), *deliveries])
+    calls = sum(org.calls for org in app.orgs.values())
+    log.info("stopped", calls=calls)
+    return calls
+
+
+async def _resume_sinks(store: Store, names: list[str]) -> None:
+    """Try sinks again that asked us to stop (410): a restart is a person's way of saying that it is mended."""
+    for name in names:
+        if why := (await store.outbox.sink(name)).paused:
+            await store.outbox.resume(name)
+            log.warning("sink.resumed", sink=name, was_paused_for=why)
+
+
+async def _deliver(app: App, dispatcher: Dispatcher) -> None:
+    """Run one sink's loop, woken whenever there are new events."""
+    wake = asyncio.Event()
+    app.store.feeds.on_events(wake.set)
+    await dispatcher.run(wake, app.stop, telemetry.dispatched)
+
+
+async def _finish(tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for work in hand, for a while."""
+    _, late = await asyncio.wait(tasks, timeout=_GRACE.total_seconds())
+    for task in late:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome

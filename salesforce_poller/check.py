@@ -1,0 +1,111 @@
+"""Proves a configuration against the real orgs and sinks. Called by the ``check`` command; nothing is changed anywhere.
+
+For each org: the login, then every feed: can the object be read, are all its fields there, can its deletions be seen,
+what will it cost. For each sink: can it be reached. Each is a :class:`Finding`, told as soon as it is known.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from salesforce_poller.clock import Clock
+from salesforce_poller.config import Config, OrgConfig
+from salesforce_poller.errors import PollerError
+from salesforce_poller.model import Verdict
+from salesforce_poller.polling import columns, forecast, plan
+from salesforce_poller.polling.schema import Schema
+from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.salesforce.client import Org
+from salesforce_poller.sinks import catalogue
+
+
+class Mark(Enum):
+    """How a finding looks."""
+
+    GOOD = "good"
+    #: It works, and there is something to know.
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    mark: Mark
+    #: ``acme``, ``acme/Lead``, ``sink crm``.
+    about: str
+    text: str
+
+
+def calls_needed(config: Config) -> int:
+    """Return about how many API requests a check makes."""
+    return sum(3 * len(org.objects) for org in config.orgs.values())
+
+
+def calls_per_day(config: Config) -> dict[str, int]:
+    """Return what each org will be asked in a quiet day."""
+    return {
+        name: sum(forecast.calls_per_day(feed) for feed in org.objects.values()) for name, org in config.orgs.items()
+    }
+
+
+async def findings(config: Config, *, clock: Clock) -> AsyncIterator[Finding]:
+    """Check everything, in the order of the file."""
+    for name, org in config.orgs.items():
+        async for finding in _check_org(name, org, clock):
+            yield finding
+    for name, settings in config.sinks.items():
+        sink = catalogue.build(settings, clock)
+        try:
+            await sink.open()
+            receipt = await sink.probe()
+        finally:
+            await sink.close()
+        reached = receipt.verdict is Verdict.ACCEPTED
+        yield Finding(Mark.GOOD if reached else Mark.BAD, f"sink {name}", receipt.detail or "can be reached")
+
+
+async def _check_org(name: str, settings: OrgConfig, clock: Clock) -> AsyncIterator[Finding]:
+    async with Org(name, settings, clock=clock) as org:
+        try:
+            await org.login()
+            organization_id = await org.organization_id()
+        except PollerError as exc:
+            yield Finding(Mark.BAD, name, str(exc))
+            return
+        yield Finding(
+            Mark.GOOD, name, f"logged in to organisation {organization_id}, API version {settings.api_version}"
+        )
+        for object_name, feed in settings.objects.items():
+            about = f"{name}/{object_name}"
+            try:
+                schema = await columns.describe_feed(org, object_name, feed.fields)
+                async for finding in _check_feed(org, about, schema, feed):
+                    yield finding
+            except PollerError as exc:
+                yield Finding(Mark.BAD, about, str(exc))
+
+
+async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings) -> AsyncIterator[Finding]:
+    if schema.dropped:
+        yield Finding(
+            Mark.BAD, about, f"cannot read {', '.join(schema.dropped)}: no such field, or hidden from this user"
+        )
+    now = org.server_now()
+    window = plan.backfill_window(schema, feed, plan.first_marks(feed, now, now))
+    async for _ in org.pages(plan.nothing_of(window, now)):
+        pass  # the query is accepted: columns, condition and permissions are in order
+    calls = forecast.calls_per_day(feed, replicateable=schema.replicateable)
+    cost = f"{len(schema.visible)} fields, about {calls:,} calls a day"
+    if not schema.replicateable:
+        text = f"{cost}; is not replicateable: no hard deletes, late commits for {_minutes(plan.LOOK_BACK)} only"
+        yield Finding(Mark.NOTE, about, text)
+        return
+    await org.deleted(schema.object, now - plan.SHORTEST_SPAN, now)
+    yield Finding(Mark.GOOD, about, f"{cost}; deletions can be seen")
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span.total_seconds() / 60:.0f} minutes"

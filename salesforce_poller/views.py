@@ -1,0 +1,220 @@
+"""What commands show: findings of a check, objects, status, events, a sample. Called by ``cli.py``; prints to stdout.
+
+Each has a form for people (tables that fit one screen) and one for programs (``--json``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from salesforce_poller import check
+from salesforce_poller.clock import Clock, format_span
+from salesforce_poller.config import Config
+from salesforce_poller.delivery import envelope
+from salesforce_poller.errors import ConfigError
+from salesforce_poller.model import Delivery, Event, Kind, Verdict
+from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.describe import ObjectSummary
+from salesforce_poller.sinks import catalogue, stdout_lines
+from salesforce_poller.sinks.base import Dressed
+from salesforce_poller.store.store import Store
+
+_MARKS = {
+    check.Mark.GOOD: "[green]✓[/]",
+    check.Mark.NOTE: "[yellow]![/]",
+    check.Mark.BAD: "[bold red]✗[/]",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events to show; None means all."""
+
+    org: str | None
+    object: str | None
+    kind: Kind | None
+    record: str | None
+    limit: int
+
+
+async def show_findings(config: Config, *, clock: Clock, as_json: bool) -> bool:
+    """Show each finding of a check as it comes in; returns whether all is well."""
+    console = _console()
+    if not as_json:
+        console.print(f"Checking, for about {check.calls_needed(config)} API calls …\n")
+    found = []
+    async for finding in check.findings(config, clock=clock):
+        found.append(finding)
+        if not as_json:
+            console.print(f"{_MARKS[finding.mark]} [bold]{escape(finding.about)}[/]  {escape(finding.text)}")
+    good = not any(finding.mark is check.Mark.BAD for finding in found)
+    calls = check.calls_per_day(config)
+    if as_json:
+        lines = [{"mark": one.mark.value, "about": one.about, "text": one.text} for one in found]
+        _print_json({"ok": good, "findings": lines, "calls_per_day": calls})
+        return good
+    for org, count in calls.items():
+        console.print(f"\n[bold]{escape(org)}[/] will be asked about [bold]{count:,}[/] times a day.")
+    console.print("\n[green]All is well.[/]" if good else "\n[bold red]Not ready:[/] see the lines with ✗.")
+    return good
+
+
+async def show_objects(config: Config, org_name: str, *, clock: Clock, as_json: bool) -> None:
+    """Show an org's objects. Raises ConfigError when there is no such org."""
+    if org_name not in config.orgs:
+        raise ConfigError([f"there is no org named {org_name}; there is {', '.join(config.orgs)}"])
+    async with Org(org_name, config.orgs[org_name], clock=clock) as org:
+        found = await org.describe_global()
+    watched = config.orgs[org_name].objects
+    if as_json:
+        _print_json([{**asdict(one), "how": _how(one), "watched": one.name in watched} for one in found])
+        return
+    table = _table("object", "label", "how it can be polled", "watched")
+    for one in found:
+        if one.queryable:
+            table.add_row(escape(one.name), escape(one.label), _how(one), "yes" if one.name in watched else "")
+    _console().print(table)
+    hidden = sum(not one.queryable for one in found)
+    _console().print(f"{len(found) - hidden} objects can be polled; {hidden} others cannot be queried at all.")
+
+
+async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
+    """Show how far feeds and sinks are. Raises StoreError when there is no store yet."""
+    now = clock.now()
+    async with Store(config.store.path, writable=False) as store:
+        feeds = await store.feeds.health()
+        remembered = [await store.feeds.count_sightings(feed.org, feed.object) for feed in feeds]
+        sinks = [(await store.outbox.sink(name), await store.outbox.backlog(name)) for name in config.sinks]
+    if as_json:
+        _print_json(
+            {
+                "feeds": [{**asdict(f), "remembered": count} for f, count in zip(feeds, remembered, strict=True)],
+                "sinks": [{**asdict(state), **asdict(backlog)} for state, backlog in sinks],
+            }
+        )
+        return
+    console, troubles = _console(), []
+    table = _table("feed", "polled", "settled", "records known", "state")
+    for feed, count in zip(feeds, remembered, strict=True):
+        name = f"{feed.org}/{feed.object}"
+        if feed.last_error:
+            troubles.append(f"{name}: {feed.last_error}")
+        phase = _failing(feed.failing_since, now) if feed.last_error else _phase(feed.marks.backfill_done)
+        table.add_row(
+            escape(name), _ago(feed.polled_at, now), _instant(feed.marks.settled_through), f"{count:,}", phase
+        )
+    console.print(table)
+    console.print()
+    table = _table("sink", "waiting", "parked", "given up", "oldest owed", "state")
+    for state, backlog in sinks:
+        trouble = f"paused until the next start: {state.paused}" if state.paused else state.last_error
+        if state.paused or state.failing_since:
+            troubles.append(f"sink {state.name}: {trouble}")
+        paused = "[red]paused[/]" if state.paused else _failing(state.failing_since, now)
+        counts = (f"{backlog.waiting:,}", f"{backlog.parked:,}", f"{backlog.dead:,}")
+        table.add_row(escape(state.name), *counts, _ago(backlog.oldest, now), paused)
+    console.print(table)
+    for trouble in troubles:
+        console.print(f"\n[bold red]✗[/] {escape(trouble)}")
+
+
+async def show_events(config: Config, wanted: Wanted, *, as_json: bool) -> None:
+    """Show the latest events, oldest of them first. Raises StoreError when there is no store yet."""
+    async with Store(config.store.path, writable=False) as store:
+        found = await store.outbox.events(
+            org=wanted.org, object_name=wanted.object, kind=wanted.kind, record=wanted.record, limit=wanted.limit
+        )
+    console = _console()
+    for position, event in reversed(found):
+        dressed = envelope.cloudevent(Delivery("", position, event))
+        if as_json:
+            _print_json(dressed)
+        else:
+            console.print(stdout_lines.line(dressed, console.width), soft_wrap=True)
+    if not found and not as_json:
+        console.print("No such events yet.")
+
+
+async def send_sample(config: Config, sink_name: str, *, clock: Clock) -> bool:
+    """Send one sample event to a sink; returns whether it was accepted. Raises ConfigError for an unknown sink."""
+    if sink_name not in config.sinks:
+        raise ConfigError([f"there is no sink named {sink_name}; there is {', '.join(config.sinks)}"])
+    delivery = Delivery(sink_name, 0, _sample(clock.now()))
+    sink = catalogue.build(config.sinks[sink_name], clock)
+    try:
+        await sink.open()
+        [receipt] = await sink.send([Dressed(delivery.event.id, delivery.event.key, envelope.to_json(delivery))])
+    finally:
+        await sink.close()
+    accepted = receipt.verdict is Verdict.ACCEPTED
+    mark = _MARKS[check.Mark.GOOD if accepted else check.Mark.BAD]
+    said = " ".join(
+        part for part in (receipt.verdict.value.replace("_", " "), receipt.reference, receipt.detail) if part
+    )
+    # A sink that prints to stdout has just done so; its answer must not get between the lines.
+    to_stderr = config.sinks[sink_name].type == "stdout"
+    Console(stderr=to_stderr, highlight=False).print(f"{mark} [bold]{escape(sink_name)}[/]  {escape(said)}")
+    return accepted
+
+
+def _sample(now: datetime) -> Event:
+    """Return an event that is plainly no real one."""
+    record_id = "00Q000000000000AAA"
+    return Event(
+        id=f"sample-{now.timestamp():.0f}",
+        kind=Kind.UPDATED,
+        org="sample",
+        source="urn:salesforce:00D000000000000AAA",
+        object="Lead",
+        record_id=record_id,
+        time=now.replace(microsecond=0),
+        observed_at=now,
+        record={"Id": record_id, "Name": "Sample from salesforce-poller send-test", "Status": "Working"},
+        changed=("Status",),
+        previous={"Status": "Open"},
+    )
+
+
+def _how(one: ObjectSummary) -> str:
+    if not one.queryable:
+        return "cannot be queried"
+    if not one.replicateable:
+        return "changes, soft deletes"
+    return "changes, deletes, merges" if one.mergeable else "changes, deletes"
+
+
+def _failing(since: datetime | None, now: datetime) -> str:
+    return "[green]ok[/]" if since is None else f"[red]failing for {format_span((now - since).total_seconds())}[/]"
+
+
+def _instant(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _phase(backfill_done: bool) -> str:
+    return "[green]ok[/]" if backfill_done else "[cyan]reading what was there before[/]"
+
+
+def _ago(at: datetime | None, now: datetime) -> str:
+    return "-" if at is None else f"{format_span(max(0.0, (now - at).total_seconds()))} ago"
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print_json(value: Mapping[str, Any] | list[Any]) -> None:
+    print(orjson.dumps(value).decode())  # noqa: T201  # results for programs, on stdout

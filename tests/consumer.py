@@ -1,0 +1,91 @@
+"""A consumer of webhooks on this machine: takes events in, or misbehaves as it is told.
+
+Signatures are the business of ``contracts/test_webhook_sink.py``; stories are about what arrives.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from salesforce_poller.model import Event, Kind
+
+
+class Consumer:
+    """What a user's endpoint is like."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        #: Events in the order in which they were accepted, repeats included.
+        self.accepted: list[dict[str, Any]] = []
+        #: True while the whole endpoint is down.
+        self.down = False
+        #: Records whose events it refuses.
+        self.refused_records: set[str] = set()
+        self.attempts = 0
+        #: Notified whenever something was accepted.
+        self.changed = asyncio.Condition()
+
+    async def wait_for(self, enough: Callable[[], bool]) -> None:
+        """Wait until what was accepted is enough."""
+        async with self.changed:
+            await self.changed.wait_for(enough)
+
+    def kinds(self, record_id: str) -> list[str]:
+        """Return the kinds of a record's accepted events, in order."""
+        return [event["data"]["kind"] for event in self.accepted if event["data"]["record_id"] == record_id]
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Take one event in."""
+        self.attempts += 1
+        body = await request.read()
+        if self.down:
+            return web.Response(status=503)
+        event = orjson.loads(body)
+        assert request.headers["webhook-id"] == event["id"]
+        if event["data"]["record_id"] in self.refused_records:
+            return web.Response(status=422, text="no such customer")
+        self.accepted.append(event)
+        async with self.changed:
+            self.changed.notify_all()
+        return web.Response(status=202)
+
+
+def as_events(consumer: Consumer) -> list[Event]:
+    """Read back what the consumer got, for the oracle."""
+    return [
+        Event(
+            id=got["id"],
+            kind=Kind(got["data"]["kind"]),
+            org=got["data"]["org"],
+            source=got["source"],
+            object=got["data"]["object"],
+            record_id=got["data"]["record_id"],
+            time=got["time"],
+            observed_at=got["data"]["observed_at"],
+            record=got["data"]["record"],
+            changed=None if got["data"]["changed"] is None else tuple(got["data"]["changed"]),
+            previous=got["data"]["previous"],
+            merged_into=got["data"]["merged_into"],
+        )
+        for got in consumer.accepted
+    ]
+
+
+@asynccontextmanager
+async def a_consumer() -> AsyncIterator[Consumer]:
+    """Serve a consumer on a free port of this machine."""
+    consumer = Consumer()
+    application = web.Application()
+    application.router.add_post("/hook", consumer.handle)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    consumer.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    try:
+        yield consumer
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,329 @@
+"""The great law: whatever the org does, the weather turns to and the process dies at, everything is delivered.
+
+A Hypothesis state machine over the real poller, the real client on real HTTP, the real store and the real dispatcher.
+People work in the org, in transactions of any length; faults strike; the process dies at any await and is started
+again; the sink fails. At the end all transactions are closed, the sky clears, and the oracle compares what arrived
+with the org's own truth log.
+"""
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, precondition, rule
+from mortal import DiesAt, ProcessDied
+from oracle import judge
+from world import WATCHED, World, a_world
+
+from salesforce_poller.delivery.dispatcher import Dispatcher
+from salesforce_poller.model import Event, Kind, PollReport, Receipt, Verdict
+from salesforce_poller.simulator.errors import ApiError
+from salesforce_poller.simulator.transactions import Transaction
+from salesforce_poller.sinks.base import Dressed, Sink, SinkSettings
+
+T = TypeVar("T")
+
+#: Everything that passes by itself. INVALID_REPLICATION_DATE is left out: it *is* a loss, and is told as a gap.
+WEATHER = [
+    "SERVER_UNAVAILABLE",
+    "UNKNOWN_EXCEPTION",
+    "INVALID_QUERY_LOCATOR",
+    "INVALID_SESSION_ID",
+    "CONNECTION_RESET",
+    "TRUNCATED_BODY",
+    "NOT_ACCEPTABLE",
+    "EDGE_HAS_NO_ROUTE",
+    "BAD_GATEWAY",
+    "TOO_MANY_REQUESTS",
+    "REQUEST_LIMIT_EXCEEDED",
+    "QUERY_TIMEOUT",
+    "EXCEEDED_ID_LIMIT",
+    "API_DISABLED_FOR_ORG",
+    "INSUFFICIENT_ACCESS",
+    "INVALID_FIELD",
+    "INVALID_TYPE",
+]
+PATHS = [None, "/query", "/query/0r8", "/updated", "/deleted", "/describe", "/services/oauth2/token"]
+COMPANIES = st.sampled_from(["Acme", "Globex", "Initech"])
+
+
+class Notebook(Sink[SinkSettings]):
+    """A sink that writes down what it accepts, and fails as it is told."""
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(SinkSettings(), clock)
+        self.accepted: list[dict[str, Any]] = []
+        self.failing: set[str] = set()
+        self.down = False
+
+    async def send(self, events: Sequence[Dressed]) -> list[Receipt]:
+        """Accept, or not."""
+        return [await self._take(event) for event in events]
+
+    async def _take(self, event: Dressed) -> Receipt:
+        await asyncio.sleep(0)  # noqa: TID251  # a place to die at, not a wait
+        if self.down:
+            return Receipt(Verdict.TRY_LATER)
+        if event.key in self.failing:
+            return Receipt(Verdict.REFUSED)
+        self.accepted.append(orjson.loads(event.body))
+        await asyncio.sleep(0)  # noqa: TID251  # accepted, and dead before the receipt is written down
+        return Receipt(Verdict.ACCEPTED)
+
+    async def probe(self) -> Receipt:
+        """There is nothing to reach."""
+        return Receipt(Verdict.ACCEPTED)
+
+    def events(self) -> list[Event]:
+        """Read back what was accepted."""
+        return [_event(got) for got in self.accepted]
+
+
+def _event(got: dict[str, Any]) -> Event:
+    data = got["data"]
+    return Event(
+        id=got["id"],
+        kind=Kind(data["kind"]),
+        org=data["org"],
+        source=got["source"],
+        object=data["object"],
+        record_id=data["record_id"],
+        time=got["time"],
+        observed_at=data["observed_at"],
+        record=data["record"],
+        changed=None if data["changed"] is None else tuple(data["changed"]),
+        previous=data["previous"],
+        merged_into=data["merged_into"],
+    )
+
+
+class Life(RuleBasedStateMachine):
+    """See the caption."""
+
+    leads = Bundle("leads")
+    transactions = Bundle("transactions")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.stack = AsyncExitStack()
+        self.open: list[Transaction] = []
+        self.world: World
+        self.sink: Notebook
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something on the machine's loop."""
+        return self.runner.run(work)
+
+    @initialize(seed=st.integers(0, 2**16), start=st.sampled_from(["now", "now", "beginning"]), baseline=st.booleans())
+    def begin(self, seed: int, start: str, baseline: bool) -> None:
+        """Open an org with some leads in it, and watch it."""
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.world = self.do(self.stack.enter_async_context(a_world(folder, seed=seed)))
+        self.sink = Notebook(self.world.machine)
+        self.rng = random.Random(seed)
+        self.world.org.insert_many("Lead", [{"LastName": f"Old {n}", "Company": "Acme"} for n in range(3)])
+        self.world.pass_time(3_600)
+        self.do(self._start(start, baseline))
+
+    async def _start(self, start: str, baseline: bool) -> None:
+        await self.world.store.outbox.ensure_sinks(["notebook"])
+        self._small_pages()
+        await self.world.watch("Lead", start=start, baseline=baseline, every="30s", sweep_every="2m")
+
+    def _small_pages(self) -> None:
+        """Have pages of 200 rows, the smallest that Salesforce gives, so that a few hundred rows make several."""
+        self.world.client._http.headers["sforce-query-options"] = "batchSize=200"
+
+    # ------------------------------------------------------------------ people at work
+
+    @rule(target=leads, company=COMPANIES)
+    def insert(self, company: str) -> str:
+        """Somebody enters a lead."""
+        return self.world.org.insert("Lead", LastName="New", Company=company)
+
+    @rule(count=st.sampled_from([2, 250]), company=COMPANIES)
+    def load(self, count: int, company: str) -> None:
+        """Somebody loads many at once: one transaction, one stamp."""
+        self.world.org.insert_many("Lead", [{"LastName": f"Load {n}", "Company": company} for n in range(count)])
+
+    @rule(lead=leads, company=COMPANIES)
+    def update(self, lead: str, company: str) -> None:
+        """Somebody saves a lead, changed or not."""
+        with suppress(ApiError):  # it may be deleted or locked
+            self.world.org.update(lead, Company=company)
+
+    @rule(lead=leads, what=st.sampled_from(["delete", "undelete", "purge", "hard_delete"]))
+    def remove(self, lead: str, what: str) -> None:
+        """Somebody deletes, restores, or empties the bin."""
+        with suppress(ApiError):
+            getattr(self.world.org, what)(lead)
+
+    @rule(winner=leads, loser=leads)
+    def merge(self, winner: str, loser: str) -> None:
+        """Somebody merges two leads."""
+        with suppress(ApiError):
+            self.world.org.merge(winner, loser)
+
+    @rule()
+    def restamp(self) -> None:
+        """Salesforce stamps every row, for its own reasons."""
+        with suppress(ApiError):
+            self.world.org.restamp("Lead")
+
+    @precondition(lambda self: len(self.open) < 3)
+    @rule(target=transactions)
+    def begin_transaction(self) -> Transaction:
+        """A long job begins."""
+        self.open.append(self.world.org.begin())
+        return self.open[-1]
+
+    @rule(transaction=transactions, lead=leads, company=COMPANIES, what=st.sampled_from(["insert", "update", "delete"]))
+    def work_in_transaction(self, transaction: Transaction, lead: str, company: str, what: str) -> None:
+        """The long job does something that nobody can see yet."""
+        if transaction not in self.open:
+            return
+        with suppress(ApiError):
+            if what == "insert":
+                transaction.insert("Lead", LastName="Slow", Company=company)
+            elif what == "update":
+                transaction.update(lead, Company=company)
+            else:
+                transaction.delete(lead)
+
+    @rule(transaction=consumes(transactions), commit=st.booleans())
+    def end_transaction(self, transaction: Transaction, commit: bool) -> None:
+        """The long job ends."""
+        if transaction in self.open:
+            self.open.remove(transaction)
+            transaction.commit() if commit else transaction.rollback()
+
+    @rule(seconds=st.sampled_from([0.3, 1, 7, 31, 61, 400, 7_200]))
+    def pass_time(self, seconds: float) -> None:
+        """Time passes."""
+        self.world.pass_time(seconds)
+
+    # ------------------------------------------------------------------ weather
+
+    @rule(
+        fault=st.sampled_from(WEATHER),
+        path=st.sampled_from(PATHS),
+        times=st.integers(1, 4),
+        after=st.integers(0, 2),
+    )
+    def storm(self, fault: str, path: str | None, times: int, after: int) -> None:
+        """Something goes wrong over there, soon."""
+        self.world.org.weather.arm(fault, path=path, times=times, after=after)
+
+    @rule()
+    def clear_sky(self) -> None:
+        """It passes."""
+        self.world.org.weather.clear()
+
+    @rule(lead=leads, down=st.booleans())
+    def consumer_trouble(self, lead: str, down: bool) -> None:
+        """The consumer is down, or does not like one record."""
+        self.sink.down = down
+        self.sink.failing ^= {lead}
+
+    # ------------------------------------------------------------------ the daemon
+
+    @rule(later=st.sampled_from([0, 1, 30, 121]))
+    def poll(self, later: float) -> None:
+        """The feed gets its turn."""
+        self.world.pass_time(later)
+        self.do(self.world.feed().tick())
+
+    @rule()
+    def deliver(self) -> None:
+        """The sink gets its turn."""
+        self.do(self._dispatcher().dispatch_once())
+
+    @rule(awaits=st.integers(0, 120), later=st.sampled_from([0, 30, 121]))
+    def die_polling(self, awaits: int, later: float) -> None:
+        """The process dies in the middle of a turn, and is started again."""
+        self.world.pass_time(later)
+        self.do(self._die(self.world.feed().tick(), awaits))
+
+    @rule(awaits=st.integers(0, 40))
+    def die_delivering(self, awaits: int) -> None:
+        """The process dies in the middle of a delivery round, and is started again."""
+        self.do(self._die(self._dispatcher().dispatch_once(), awaits))
+
+    async def _die(self, work: Coroutine[Any, Any, object], awaits: int) -> None:
+        """Let a process die; the next one finds the bytes that were on disk at that moment, and nothing else."""
+        found: list[Path] = []
+
+        def bury() -> None:
+            found.append(Path(self.stack.enter_context(tempfile.TemporaryDirectory())))
+            for name in ("store.db", "store.db-wal"):  # in this order, a checkpoint in between does no harm
+                with suppress(FileNotFoundError):
+                    shutil.copy(self.world.folder / name, found[0] / name)
+
+        try:
+            await DiesAt(work, awaits, bury)
+        except ProcessDied:
+            pass
+        except BaseExceptionGroup as group:  # the network library died in a task group
+            if group.subgroup(ProcessDied) is None:
+                raise
+        self.world.folder = found[0] if found else self.world.folder
+        await self.world.restart()
+        self._small_pages()
+
+    def _dispatcher(self) -> Dispatcher:
+        outbox = self.world.store.outbox
+        return Dispatcher("notebook", SinkSettings(), self.sink, outbox, clock=self.world.machine, rng=self.rng)
+
+    # ------------------------------------------------------------------ the end
+
+    def teardown(self) -> None:
+        """The sky clears, every transaction ends, and the oracle speaks."""
+        try:
+            if hasattr(self, "world"):
+                self.do(self._settle())
+                self._judge()
+        finally:
+            self.do(self.stack.aclose())
+            self.runner.close()
+
+    async def _settle(self) -> None:
+        for transaction in self.open:
+            transaction.commit()
+        self.world.org.weather.clear()
+        self.sink.down, self.sink.failing = False, set()
+        for _ in range(6):
+            self.world.pass_time(301)
+            await self.world.feed().tick()
+        dispatcher = self._dispatcher()
+        for _ in range(500):
+            report = await dispatcher.dispatch_once()
+            if not report.busy and report.wait is None:
+                break
+            self.world.pass_time(report.wait or 0)
+
+    def _judge(self) -> None:
+        since = self.world._since["Lead"]
+        problems = judge(self.sink.events(), self.world.org.truth, WATCHED["Lead"], "Lead", since)
+        last = f"seed {self.world.seed}, last turn {self.world.reports[-1:]}"
+        assert not problems, "\n".join([last, *problems])
+        assert isinstance(self.world.reports[-1], PollReport), last
+
+
+TestLife = pytest.mark.filterwarnings(
+    # A process that dies closes nothing; what it leaves open is not the house's untidiness.
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)(Life.TestCase)
+TestLife.settings = settings(
+    deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=40, max_examples=20
+)

@@ -1,0 +1,196 @@
+"""The judge of every story: do these events tell what the simulated org's truth log says, no more and no less?
+
+A poller sees states, not changes: what happens between two looks is one event with the latest state. So the events of a
+record are right when they are a *history of looks*: each event's state is one that the record really had, in the order
+in which it had them, each kind fits what a consumer knew before, and after the last event the consumer knows the
+record's last state. Nothing missing, nothing invented, the right kind, in order per record.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from salesforce_poller.model import Event, Fields, Kind
+from salesforce_poller.simulator.changes import Change
+
+#: What a story watches: stored text fields, so that the stored value is what REST returns.
+Watched = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a record was like after one committed change."""
+
+    gone: bool
+    merged_into: str | None
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One record's life as the org knows it."""
+
+    #: The state at the start of the watch; None when the record was not there.
+    before: State | None
+    #: Every state that was ever visible since, in commit order; what one transaction did counts once.
+    states: tuple[State, ...]
+
+
+def histories(truth: Iterable[Change], watched: Watched, object_name: str, since: int) -> dict[str, History]:
+    """Read the truth log into lives; ``since`` is the number of the last change before the watch began."""
+    before: dict[str, State] = {}
+    after: dict[str, list[tuple[int, State]]] = defaultdict(list)
+    for change in truth:
+        if change.object != object_name:
+            continue
+        state = _state(change, watched)
+        if change.number <= since:
+            before[change.record_id] = state
+            continue
+        lived = after[change.record_id]
+        if lived and lived[-1][0] == change.transaction:
+            lived.pop()
+        lived.append((change.transaction, state))
+    return {
+        record_id: History(before.get(record_id), tuple(state for _, state in lived))
+        for record_id, lived in after.items()
+    }
+
+
+def judge(
+    events: Sequence[Event], truth: Iterable[Change], watched: Watched, object_name: str, since: int = 0
+) -> list[str]:
+    """Return what is wrong, one line each; nothing when the events tell the truth.
+
+    ``events`` in the order in which a consumer got them; repeats by id (at least once) are passed over.
+    """
+    lives = histories(truth, watched, object_name, since)
+    told: dict[str, list[Event]] = defaultdict(list)
+    problems = []
+    ids: set[str] = set()
+    for event in events:
+        if event.object != object_name or event.kind is Kind.GAP or event.id in ids:
+            continue
+        ids.add(event.id)
+        assert event.record_id is not None
+        told[event.record_id].append(event)
+    for record_id in told.keys() - lives.keys():
+        kinds = [event.kind.value for event in told[record_id] if event.kind is not Kind.SNAPSHOT]
+        if kinds:
+            problems.append(f"{record_id}: invented {kinds}, nothing happened to it")
+    for record_id, life in lives.items():
+        problems += [f"{record_id}: {problem}" for problem in _judge_one(told[record_id], life, watched)]
+    return problems
+
+
+def _judge_one(events: Sequence[Event], life: History, watched: Watched) -> list[str]:
+    place, known = 0, None  # known: what the consumer knows, as a State
+    existed = life.before is not None and not life.before.gone
+    for event in events:
+        if event.kind is Kind.SNAPSHOT:
+            known = _told_state(event, watched)
+            continue
+        if problem := _wrong_kind(event, known, existed=existed, life=life):
+            return [problem + _story(events, life)]
+        found = _find(event, life.states, place, watched)
+        if found is None:
+            return [f"{event.kind} tells of a state it never had (again): {event.record}{_story(events, life)}"]
+        if problem := _wrong_changes(event, known, watched):
+            return [problem + _story(events, life)]
+        place = found
+        known = _told_state(event, watched, life.states[found])
+    return _missing(known, life, _story(events, life))
+
+
+def _wrong_kind(event: Event, known: State | None, *, existed: bool, life: History) -> str | None:
+    """Say how the kind does not fit what a consumer knew before."""
+    was_gone = known is not None and known.gone
+    match event.kind:
+        case Kind.CREATED if known is not None or life.before is not None:
+            return "created, but it was there before"
+        case Kind.UPDATED if was_gone or (known is None and not existed and not _came_back(life)):
+            return "updated, but it was not there"
+        case Kind.UNDELETED if not was_gone:
+            return "undeleted, but nobody said that it was deleted"
+        case Kind.DELETED if was_gone:
+            return "deleted twice"
+    return None
+
+
+def _came_back(life: History) -> bool:
+    """A record that was gone at the start and came back unseen can only be called updated."""
+    return life.before is not None and life.before.gone
+
+
+def _wrong_changes(event: Event, known: State | None, watched: Watched) -> str | None:
+    if event.kind is not Kind.UPDATED or event.changed is None or event.record is None:
+        return None
+    if known is None:
+        return None  # the poller may remember what it was never asked to tell (a primed or baseline record)
+    now = _values(event.record, watched)
+    really = {name for name, old, new in zip(watched, known.values, now, strict=True) if old != new}
+    if set(event.changed) != really:
+        return f"changed says {sorted(event.changed)}, really {sorted(really)}"
+    previous = dict(zip(watched, known.values, strict=True))
+    wrong = {name for name in really if event.previous is None or event.previous.get(name) != previous[name]}
+    return f"previous is wrong for {sorted(wrong)}" if wrong else None
+
+
+def _find(event: Event, states: Sequence[State], place: int, watched: Watched) -> int | None:
+    """Find the first state from ``place`` on that the event may be telling of."""
+    for index in range(place, len(states)):
+        state = states[index]
+        if event.kind is Kind.CREATED:
+            fits = event.record is not None and _values(event.record, watched) == state.values
+        elif event.kind is Kind.MERGED:
+            fits = state.gone and state.merged_into == event.merged_into
+        elif event.kind is Kind.DELETED:
+            fits = state.gone and not state.merged_into
+        else:
+            fits = not state.gone and event.record is not None and _values(event.record, watched) == state.values
+        if fits:
+            return index
+    return None
+
+
+def _missing(known: State | None, life: History, story: str) -> list[str]:  # noqa: PLR0911  # a table in code
+    last = life.states[-1]
+    if known is None:
+        if life.before is not None and not life.before.gone and last == life.before:
+            return []  # back to where it was, or only stamped
+        if last.gone and (life.before is None or life.before.gone):
+            return []  # came and went unseen; whether it could have been seen is for the story to say
+        return [f"missing: nothing was told of {last}{story}"]
+    if known.gone != last.gone:
+        return [f"missing: the consumer believes it {'gone' if known.gone else 'live'}{story}"]
+    if not last.gone and known.values != last.values:
+        return [f"missing: the consumer knows {known.values}, it is {last.values}{story}"]
+    if last.gone and known.merged_into != last.merged_into:
+        return [f"wrong: the consumer believes it merged into {known.merged_into}, it was {last.merged_into}{story}"]
+    return []
+
+
+def _state(change: Change, watched: Watched) -> State:
+    gone = change.kind in ("deleted", "merged", "purged", "hard_deleted") or bool(change.fields.get("IsDeleted"))
+    master = change.fields.get("MasterRecordId") if gone else None
+    return State(gone, master, tuple(change.fields.get(name) for name in watched))
+
+
+def _told_state(event: Event, watched: Watched, truth: State | None = None) -> State:
+    gone = event.kind in (Kind.DELETED, Kind.MERGED)
+    values = _values(event.record, watched) if event.record else truth.values if truth else ()
+    return State(gone, event.merged_into, values)
+
+
+def _values(record: Fields, watched: Watched) -> tuple[Any, ...]:
+    return tuple(record.get(name) for name in watched)
+
+
+def _story(events: Sequence[Event], life: History) -> str:
+    told = [f"{event.kind.value}{_mapping(event.changed)}" for event in events]
+    return f"\n    told: {told}\n    before: {life.before}\n    states: {list(life.states)}"
+
+
+def _mapping(changed: tuple[str, ...] | None) -> str:
+    return "" if changed is None else f"({', '.join(changed)})"

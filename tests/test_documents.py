@@ -1,0 +1,284 @@
+"""What users read first is true: README, the other pages, and config.example.toml, held against the program itself."""
+
+import itertools
+import json
+import re
+import shlex
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import typer
+from builders import a_delivery
+from pydantic import BaseModel
+
+from salesforce_poller import cli, config
+from salesforce_poller.admin.settings import HttpSettings
+from salesforce_poller.clock import SystemClock
+from salesforce_poller.delivery import envelope
+from salesforce_poller.model import Gap, Kind, Verdict
+from salesforce_poller.polling import forecast
+from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.salesforce.settings import OrgSettings
+from salesforce_poller.simulator import server
+from salesforce_poller.simulator.clock import OrgClock
+from salesforce_poller.simulator.org import Org
+from salesforce_poller.sinks.base import Dressed, SinkSettings
+from salesforce_poller.sinks.catalogue import KINDS
+from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
+from salesforce_poller.store.settings import StoreSettings
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(ROOT.glob("*.md"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / "config.example.toml").read_text(encoding="utf-8")
+#: The example with everything optional and every alternative taken in.
+EVERYTHING = re.sub(r"^#(?=\[|[a-z_]+ = )", "", EXAMPLE, flags=re.MULTILINE)
+#: The tables of the example whose keys are those of a settings class.
+TABLES = [one for one in re.findall(r"^\[(.+)\]$", EVERYTHING, flags=re.MULTILINE) if ".objects." not in one]
+COMMANDS = typer.main.get_command(cli.doors).commands  # type: ignore[attr-defined]  # a Group, as there are several
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def environment(text: str) -> dict[str, str]:
+    """Return an environment in which every variable that a configuration asks for is set."""
+    return dict.fromkeys(re.findall(r'env = "(\w+)"', text), SECRET)
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """Return the code blocks of a page that are marked with a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the README's table whose head begins with ``heading``."""
+    table = re.search(rf"^\| {re.escape(heading)} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, flags=re.MULTILINE)
+    assert table, heading
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[1].splitlines()]
+
+
+# ---------------------------------------------------------------------- config.example.toml
+
+
+def tables() -> dict[str, tuple[type[BaseModel], BaseModel]]:
+    """Return each table of the example with everything taken in: its settings' class, and what was read."""
+    read = config.parse(EVERYTHING, environment(EVERYTHING))
+    sinks = {f"sinks.{name}": (KINDS[one.type].settings, one) for name, one in read.sinks.items()}
+    return {
+        "store": (StoreSettings, read.store),
+        "http": (HttpSettings, read.http),
+        "orgs.acme": (OrgSettings, read.orgs["acme"]),
+        "orgs.acme.defaults": (FeedSettings, read.orgs["acme"].objects["Contact"]),
+        **sinks,
+    }
+
+
+def lines_of(table: str) -> str:
+    """Return the lines of one table of the example, optional ones taken in."""
+    found = re.search(rf"^\[{re.escape(table)}\]\n(.*?)(?=^\[|\Z)", EVERYTHING, flags=re.MULTILINE | re.DOTALL)
+    assert found, table
+    return found[1]
+
+
+def test_the_example_loads_as_it_is_in_an_empty_environment() -> None:
+    """Whoever copies it starts with something that works."""
+    assert config.parse(EXAMPLE, {}).orgs["acme"].objects.keys() == {"Lead", "Contact"}
+
+
+def test_each_line_that_is_commented_out_can_be_taken_in() -> None:
+    """A line that begins with "#" and a key is a key; there are some, and all of them together load as well."""
+    assert EVERYTHING.count("\n#") < EXAMPLE.count("\n#")
+    assert tables().keys() == set(TABLES)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_example_names_every_key(table: str) -> None:
+    """Of the store, HTTP, an org, an object, and every kind of sink; what all sinks share stands once."""
+    model, _ = tables()[table]
+    elsewhere = SinkSettings.model_fields if table.startswith("sinks.") and table != "sinks.screen" else {}
+    named = re.findall(r"^([a-z_]+) = ", lines_of(table), flags=re.MULTILINE)
+    assert sorted(named) == sorted(model.model_fields.keys() - elsewhere.keys())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_the_example_says_are_the_defaults(table: str) -> None:
+    """Copying it changes nothing."""
+    model, read = tables()[table]
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if not field.is_required() and default:
+            assert getattr(read, name) == default, f"[{table}] {name}"
+
+
+def test_each_kind_of_sink_has_a_block_in_the_example() -> None:
+    """And none is there twice."""
+    assert sorted(re.findall(r'^type = "(\w+)"', EVERYTHING, flags=re.MULTILINE)) == sorted(KINDS)
+
+
+# ---------------------------------------------------------------------- README against the program
+
+
+def test_the_readme_has_every_command_with_the_help_that_it_gives() -> None:
+    """One table, in the order of --help."""
+    told = {re.sub(r"`salesforce-poller ([a-z-]+).*`", r"\1", cells[0]): cells[1] for cells in rows("command")}
+    assert told == {name: command.help for name, command in COMMANDS.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_sink_has_a_section(kind: str) -> None:
+    """Under Sinks."""
+    assert f"\n### {kind}\n" in README.partition("\n## Sinks\n")[2].partition("\n## ")[0]
+
+
+def test_the_example_event_is_what_the_program_makes() -> None:
+    """The same keys in the same order, and the same values as far as the example in the tests has them."""
+    [example] = blocks("json")
+    assert json.loads(example) == json.loads(envelope.to_json(a_delivery()))
+    assert list(json.loads(example)["data"]) == list(envelope.cloudevent(a_delivery())["data"])
+
+
+def test_the_table_of_fields_is_complete() -> None:
+    """Those of a gap included."""
+    event = a_delivery(gap=Gap("deletions", a_delivery().event.time, a_delivery().event.time, "why"))
+    keys = {*envelope.cloudevent(event), *(f"data.{key}" for key in envelope.cloudevent(event)["data"])} - {"data"}
+    assert set(re.findall(r"`([a-z._]+)`", " ".join(cells[0] for cells in rows("field")))) == keys
+
+
+def test_the_table_of_kinds_is_complete() -> None:
+    """In the order of the model."""
+    assert [cells[0].strip("`") for cells in rows("`kind`")] == [kind.value for kind in Kind]
+
+
+def test_the_table_of_costs_is_what_the_forecast_says() -> None:
+    """For every interval and number of feeds."""
+    feeds = [1, 5, 10, 20]
+    for every, *costs in rows("`every`"):
+        one = forecast.calls_per_day(FeedSettings.model_validate({"every": every}))
+        assert costs == [f"{count * one:,}" for count in feeds], every
+    assert FeedSettings().sweep_every == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_each_configuration_in_the_readme_loads(text: str) -> None:
+    """With the environment that it asks for."""
+    config.parse(text, environment(text))
+
+
+# ---------------------------------------------------------------------- README's code runs
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run the receiver of the README; yields its address."""
+    monkeypatch.setenv("CRM_WEBHOOK_SECRET", SECRET)
+    [code] = blocks("python")
+    names: dict[str, Any] = {"__name__": "receiver"}
+    exec(code, names)
+    with ThreadingHTTPServer(("127.0.0.1", 0), names["Receiver"]) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}/"
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+async def ask(url: str, secret: str) -> tuple[Verdict, Verdict]:
+    """Return what a webhook hears from a probe, and for an event that it signs with ``secret``."""
+    sink = Webhook(WebhookSettings.model_validate({"type": "webhook", "url": url, "secret": secret}), SystemClock())
+    event = a_delivery()
+    dressed = Dressed(event.event.id, event.event.key, envelope.to_json(event))
+    await sink.open()
+    try:
+        return (await sink.probe()).verdict, (await sink.send([dressed]))[0].verdict
+    finally:
+        await sink.close()
+
+
+async def test_the_receiver_takes_what_we_signed(receiver: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Really signed, really posted; and ``check`` finds it."""
+    assert await ask(receiver, SECRET) == (Verdict.ACCEPTED, Verdict.ACCEPTED)
+    assert "salesforce.Lead.updated 00Q5g00000AbCdEEAV" in capfd.readouterr().out
+
+
+async def test_the_receiver_refuses_what_somebody_else_signed(receiver: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Otherwise it would prove nothing."""
+    other = SECRET.replace("M", "N", 1)
+    assert await ask(receiver, other) == (Verdict.ACCEPTED, Verdict.REFUSED)
+    assert not capfd.readouterr().out
+
+
+def curls() -> list[tuple[str, Mapping[str, Any] | None]]:
+    """Return the README's curl lines: path, and what is posted."""
+    lines = [shlex.split(line) for block in blocks("sh") for line in block.splitlines() if line.startswith("curl ")]
+    return [(line[2].partition("/")[2], json.loads(line[4]) if "-d" in line else None) for line in lines]
+
+
+async def test_the_curl_lines_work() -> None:
+    """All of them, against a simulated org, and the last one tells of the first."""
+    org = Org(clock=OrgClock(speed=0), seed=7)
+    async with server.serve(server.build(org)) as url, httpx.AsyncClient(base_url=url) as client:
+        answers = [await (client.post(path, json=body) if body else client.get(path)) for path, body in curls()]
+    assert len(answers) >= 4
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    assert answers[-1].json()["changes"][-1]["record_id"] == answers[0].json()["result"]
+
+
+# ---------------------------------------------------------------------- every page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_relative_link_leads_somewhere(page: Path) -> None:
+    """To a file in the repository, or to a heading of the same page."""
+    text = page.read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif "://" not in target:
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_make_target_that_is_named_exists(page: Path) -> None:
+    """In text and in code."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    spans = itertools.chain(
+        re.findall(r"`(make [a-z-]+)`", text), re.findall(r"^(make [a-z-]+)", text, flags=re.MULTILINE)
+    )
+    assert {span.removeprefix("make ") for span in spans} <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_path_that_is_named_exists(page: Path) -> None:
+    """Paths into the package and the tests, unless they hold a word in capitals to fill in."""
+    named = re.findall(r"\b(?:salesforce_poller|tests)/[\w/.]+", page.read_text(encoding="utf-8"))
+    paths = [one.rstrip(".") for one in named if not re.search(r"[A-Z]{2}", one)]
+    assert [one for one in paths if not (ROOT / one).exists()] == []
+
+
+# ---------------------------------------------------------------------- the image
+
+
+def test_the_image_runs_what_was_tested() -> None:
+    """The runtime lock holds every dependency of the program, in the versions of the lock that the tests use."""
+    pins = re.compile(r"^([a-z0-9-]+)==(\S+)", flags=re.MULTILINE)
+    tested, shipped = (
+        dict(pins.findall((ROOT / name).read_text(encoding="utf-8")))
+        for name in ("requirements.lock", "requirements-runtime.lock")
+    )
+    assert shipped.items() <= tested.items()
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    assert {re.split(r"[\[<>=]", one)[0] for one in wanted} <= shipped.keys()
+    assert shipped.keys() < tested.keys()
