@@ -3,7 +3,6 @@
 The stored form is ours alone; what sinks get is dressed by ``delivery/envelope.py``.
 """
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,8 @@ from salesforce_poller.model import Event, Fields, Gap, Kind
 
 def dump_event(event: Event) -> str:
     """Write an event."""
-    return orjson.dumps(asdict(event)).decode()
+    # orjson knows dataclasses; asdict() would copy every value first, and take most of the time of a page.
+    return orjson.dumps(event).decode()
 
 
 def load_event(body: str) -> Event:

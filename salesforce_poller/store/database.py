@@ -7,6 +7,7 @@ writer anyway), others read beside it. Used by ``feeds.py`` and ``outbox.py``; o
 import asyncio
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -50,9 +51,11 @@ class Database:
         elif not self._path.exists():
             raise StoreError(f"there is no store at {self._path}; it is made by the first `salesforce-poller run`")
         try:
+            # First without aiosqlite: where it cannot open a file, it leaves a thread behind.
+            sqlite3.connect(self._path).close()
             async with (self._writer if self._writable else self._reader).connect() as connection:
                 await connection.run_sync(_upgrade if self._writable else _check_version)
-        except (DBAPIError, OSError) as exc:
+        except (DBAPIError, sqlite3.Error, OSError) as exc:
             await self.close()
             raise StoreError(f"cannot use the store {self._path}: {capped(str(exc.__cause__ or exc))}") from exc
         except StoreError:
@@ -102,11 +105,15 @@ def _engine(path: Path, *, begin: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_TIMEOUT}", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            connection.isolation_level = None  # we say BEGIN ourselves, below
+            cursor = connection.cursor()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_TIMEOUT}", "foreign_keys=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            connection.close()  # it is not the pool's yet, and would keep its thread
+            raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -1,0 +1,104 @@
+"""Signed webhooks from the durable store to a receiver on this machine, against bare aiohttp posts to the same one."""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from benchmarks.figures import Figure
+from salesforce_poller.clock import SystemClock
+from salesforce_poller.delivery.dispatcher import Dispatcher
+from salesforce_poller.model import Event, Kind, Watermarks
+from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
+from salesforce_poller.store.store import Store
+
+EVENTS = 5_000
+CONNECTIONS = 20
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # of the specification's test vector
+_START = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+async def measure() -> list[Figure]:
+    """Measure deliveries per second, and bare posts of as many bytes over as many connections."""
+    clock = SystemClock()
+    async with _receiver() as url:
+        bare = await _bare_posts(url, clock)
+        with tempfile.TemporaryDirectory() as folder:
+            ours = await _deliveries(url, Path(folder), clock)
+    what = f"{EVENTS:,} signed webhooks, {CONNECTIONS} connections, durable, in order per record"
+    return [Figure(what, ours, "events/s", bare, "bare aiohttp posts")]
+
+
+@asynccontextmanager
+async def _receiver() -> AsyncIterator[str]:
+    async def accept(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=204)
+
+    application = web.Application()
+    application.router.add_post("/", accept)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def _bare_posts(url: str, clock: SystemClock) -> float:
+    body = b"x" * 1_000
+    waiting = iter(range(EVENTS))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
+
+        async def post() -> None:
+            for _ in waiting:
+                async with session.post(url, data=body) as response:
+                    await response.read()
+
+        began = clock.monotonic()
+        await asyncio.gather(*(post() for _ in range(CONNECTIONS)))
+        return EVENTS / (clock.monotonic() - began)
+
+
+async def _deliveries(url: str, folder: Path, clock: SystemClock) -> float:
+    settings = WebhookSettings.model_validate(
+        {"type": "webhook", "url": url, "secret": SECRET, "concurrency": CONNECTIONS}
+    )
+    async with Store(str(folder / "store.db")) as store:
+        await store.outbox.ensure_sinks(["hook"])
+        marks = Watermarks(_START, _START, _START, _START, _START)
+        events = [_event(number) for number in range(EVENTS)]
+        await store.feeds.commit_page("bench", "Lead", events=events, sightings=[], marks=marks, at=_START)
+        sink = Webhook(settings, clock)
+        await sink.open()
+        dispatcher = Dispatcher("hook", settings, sink, store.outbox, clock=clock, rng=random.Random(1))
+        began = clock.monotonic()
+        while (await dispatcher.dispatch_once()).busy:
+            pass
+        rate = EVENTS / (clock.monotonic() - began)
+        left = (await store.outbox.backlog("hook")).waiting
+        assert left == 0, f"{left} events were not delivered"
+        await sink.close()
+    return rate
+
+
+def _event(number: int) -> Event:
+    record_id = f"00Q{number:012d}AAA"
+    return Event(
+        id=f"{number:032x}",
+        kind=Kind.UPDATED,
+        org="bench",
+        source="urn:salesforce:00D000000000000AAA",
+        object="Lead",
+        record_id=record_id,
+        time=_START,
+        observed_at=_START,
+        record={"Id": record_id, "Description": "x" * 500},
+    )
