@@ -17,7 +17,7 @@ stands the store, and nothing else: polling never sees a sink, delivery never se
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,8 +29,10 @@ from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.clock import Clock
 from salesforce_poller.config import Config
 from salesforce_poller.delivery.dispatcher import Dispatcher
+from salesforce_poller.errors import StoreError
 from salesforce_poller.polling import forecast
 from salesforce_poller.polling.poller import Feed
+from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.scheduler import Scheduler
 from salesforce_poller.sinks import catalogue
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 
 #: How long work in hand may go on after a signal; then it is cut off, which loses nothing and repeats a little.
 _GRACE = timedelta(seconds=8)
+_STORE_AGAIN = timedelta(seconds=10)
 _TIDY_EVERY = timedelta(hours=1)
 
 
@@ -92,7 +95,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
             dispatchers.append(Dispatcher(name, sink_settings, sink, store.outbox, clock=clock, rng=rng))
         upkeep = Upkeep(
             store,
-            feeds={(name, key): feed for name, org in config.orgs.items() for key, feed in org.objects.items()},
+            feeds=_watched(config),
             sinks=list(config.sinks),
             keep_events=config.store.keep_events,
             clock=clock,
@@ -113,7 +116,10 @@ async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio
         app = await stack.enter_async_context(build(config, clock=clock, rng=rng))
         if address := config.http.address:
             host, port = await stack.enter_async_context(
-                server.serving(server.build(app.store.feeds, clock, config.http.token), address)
+                server.serving(
+                    server.build(app.store.feeds, clock, watched=list(_watched(config)), token=config.http.token),
+                    address,
+                )
             )
             log.info("http.listening", host=host, port=port)
         for name, org in config.orgs.items():
@@ -137,6 +143,11 @@ async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio
     return calls
 
 
+def _watched(config: Config) -> dict[tuple[str, str], FeedSettings]:
+    """Return every feed of the configuration by org and object."""
+    return {(name, key): feed for name, org in config.orgs.items() for key, feed in org.objects.items()}
+
+
 async def _resume_sinks(store: Store, names: list[str]) -> None:
     """Try sinks again that asked us to stop (410): a restart is a person's way of saying that it is mended."""
     for name in names:
@@ -149,7 +160,14 @@ async def _deliver(app: App, dispatcher: Dispatcher) -> None:
     """Run one sink's loop, woken whenever there are new events."""
     wake = asyncio.Event()
     app.store.feeds.on_events(wake.set)
-    await dispatcher.run(wake, app.stop, telemetry.dispatched)
+    while not app.stop.is_set():
+        try:
+            await dispatcher.run(wake, app.stop, telemetry.dispatched)
+        except StoreError as exc:
+            # A full disk, say: nothing is lost, and it goes on when there is room again.
+            log.warning("store.failed", error=str(exc), next_try_s=_STORE_AGAIN.total_seconds())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(app.stop.wait(), _STORE_AGAIN.total_seconds())
 
 
 async def _finish(tasks: list[asyncio.Task[None]]) -> None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+#: Ten years; anything longer is a slip of the finger, and would overflow somewhere.
+_LONGEST = 3650 * 86400
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
@@ -25,7 +27,10 @@ def parse_span(value: Any) -> timedelta:
     match = _SPAN.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('should be a span of time such as "30s", "5m", "12h" or "7d"')
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > _LONGEST:
+        raise ValueError("should be ten years at the most")
+    return timedelta(seconds=seconds)
 
 
 def format_span(seconds: float) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from salesforce_poller.admin.settings import HttpSettings
@@ -91,7 +91,9 @@ def parse(text: str, environ: Mapping[str, str], *, name: str = "configuration")
     problems += _check_filters(said)
     config = _validate(said, problems)
     if config is None or problems:
-        raise ConfigError([_line(name, text, place, problem) for place, problem in problems])
+        found = [(line_of(text, [str(key) for key in place]), place, problem) for place, problem in problems]
+        found.sort(key=lambda one: one[0] or 0)
+        raise ConfigError([_line(name, *one) for one in found])
     return config
 
 
@@ -235,7 +237,7 @@ def _problems(error: ValidationError, said: Any, root: Place) -> Iterator[tuple[
             continue
         places.add(place)
         if found["type"] == "extra_forbidden":
-            yield place, f"unknown key{_meant(str(place[-1]), _known_keys())}"
+            yield place, f"unknown key{_hint(place)}"
         elif found["type"] == "missing":
             yield place, "is missing"
         elif found["type"] == "too_short":
@@ -247,9 +249,8 @@ def _problems(error: ValidationError, said: Any, root: Place) -> Iterator[tuple[
 def _keys(said: Any, loc: Place, *, missing: bool) -> Place:
     """Keep of pydantic's location what stands in the file: kinds of sinks and members of unions are no keys."""
     keys: list[str | int] = []
-    for depth, part in enumerate(loc):
-        kind_of_sink = loc[0] == "sinks" and depth == 2  # noqa: PLR2004  # sinks, NAME, kind
-        if not kind_of_sink and _has(said, part):
+    for part in loc:
+        if _has(said, part):
             keys.append(part)
             said = said[part]
     return (*keys, loc[-1]) if missing else tuple(keys)
@@ -259,16 +260,23 @@ def _has(node: Any, part: str | int) -> bool:
     return part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
 
 
-def _known_keys() -> set[str]:
-    models: list[type[BaseModel]] = [
-        StoreSettings,
-        HttpSettings,
-        OrgConfig,
-        FeedSettings,
-        Config,
-        *(kind.settings for kind in KINDS.values()),
-    ]
-    return {"defaults", *(name for model in models for name in model.model_fields)}
+def _hint(place: Place) -> str:  # noqa: PLR0911  # a table in code, a table of the file a line
+    """Say what an unknown key may have meant, where it stands: a key of this table, or of another one."""
+    key = str(place[-1])
+    match place[:-1]:
+        case ("orgs", str(org)) if key in FeedSettings.model_fields:
+            return f"; it belongs into [orgs.{org}.defaults] or one of [orgs.{org}.objects.*]"
+        case ("orgs", str()):
+            return _meant(key, {*OrgConfig.model_fields, "defaults"})
+        case ("orgs", *_):
+            return _meant(key, FeedSettings.model_fields)
+        case ("sinks", *_):
+            return _meant(key, {name for kind in KINDS.values() for name in kind.settings.model_fields})
+        case ("store",):
+            return _meant(key, StoreSettings.model_fields)
+        case ("http",):
+            return _meant(key, HttpSettings.model_fields)
+    return _meant(key, Config.model_fields)
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
@@ -279,9 +287,8 @@ def _meant(word: str, known: Iterable[str]) -> str:
 # ---------------------------------------------------------------------- places
 
 
-def _line(name: str, text: str, place: Place, problem: str) -> str:
+def _line(name: str, line: int | None, place: Place, problem: str) -> str:
     keys = ".".join(str(key) for key in place)
-    line = line_of(text, [str(key) for key in place])
     return f"{name}{f':{line}' if line else ''}: {f'{keys}: ' if keys else ''}{problem}"
 
 

@@ -1,6 +1,6 @@
 """What is true right now, from what the store tells. Pure; ``server.py`` and the ``status`` command ask."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from salesforce_poller.clock import format_span
@@ -10,12 +10,15 @@ from salesforce_poller.store.feeds import FeedHealth
 STUCK_AFTER = timedelta(minutes=10)
 
 
-def not_ready(feeds: Iterable[FeedHealth], now: datetime) -> list[str]:
+def not_ready(feeds: Sequence[FeedHealth], watched: Iterable[tuple[str, str]], now: datetime) -> list[str]:
     """Say what keeps the daemon from being ready, one line each; ``now`` is machine time (UTC).
+
+    ``feeds`` are those that ever ran, ``watched`` those that should, by org and object.
 
     A failing sink does not: its events wait in the store and the other sinks go on.
     """
-    problems = []
+    started = {(feed.org, feed.object) for feed in feeds}
+    problems = [f"{org}/{name} has not been read yet" for org, name in watched if (org, name) not in started]
     for feed in feeds:
         if feed.failing_since is not None and now - feed.failing_since >= STUCK_AFTER:
             span = format_span((now - feed.failing_since).total_seconds())

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import hmac
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 
 import uvicorn
 from pydantic import SecretStr
@@ -22,14 +22,19 @@ from salesforce_poller.errors import ConfigError
 from salesforce_poller.store.feeds import Feeds
 
 
-def build(feeds: Feeds, clock: Clock, token: SecretStr | None = None) -> Starlette:
-    """Build the application. Where there is a token, only who shows it is told *what* is wrong."""
+def build(
+    feeds: Feeds, clock: Clock, *, watched: Sequence[tuple[str, str]], token: SecretStr | None = None
+) -> Starlette:
+    """Build the application; ``watched`` are the configured feeds by org and object.
+
+    Where there is a token, only who shows it is told *what* is wrong.
+    """
 
     async def healthz(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
     async def readyz(request: Request) -> JSONResponse:
-        problems = facts.not_ready(await feeds.health(), clock.now())
+        problems = facts.not_ready(await feeds.health(), watched, clock.now())
         told = {"ready": not problems} | ({"problems": problems} if _may_know(request, token) else {})
         return JSONResponse(told, 503 if problems else 200)
 
@@ -41,14 +46,6 @@ def _may_know(request: Request, token: SecretStr | None) -> bool:
         return True
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")
     return hmac.compare_digest(shown.encode(), token.get_secret_value().encode())
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to whoever runs it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -68,11 +65,16 @@ async def serving(app: Starlette, address: tuple[str, int]) -> AsyncIterator[tup
         raise ConfigError(
             [f"http.listen: cannot listen on {host}:{port}: {exc.strerror}; choose another port"]
         ) from exc
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
+    settings = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    settings.load()
+    # Not Server.serve(): that would take SIGINT and SIGTERM for itself, and they are the daemon's.
+    serving_it = uvicorn.Server(settings)
+    serving_it.lifespan = settings.lifespan_class(settings)
+    await serving_it.startup(sockets=[listener])
+    turning = asyncio.create_task(serving_it.main_loop())
     try:
         yield host, listener.getsockname()[1]
     finally:
-        server.should_exit = True
-        await task
-        listener.close()
+        serving_it.should_exit = True
+        await turning
+        await serving_it.shutdown(sockets=[listener])

@@ -5,12 +5,15 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, model_validator
 
+_HIGHEST_PORT = 65_535
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def _listen(value: str) -> str:
     if value and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}", value):
         raise ValueError('should be "HOST:PORT", or "" to serve nothing')
+    if value and int(value.rpartition(":")[2]) > _HIGHEST_PORT:
+        raise ValueError(f"has a port beyond {_HIGHEST_PORT}")
     return value
 
 

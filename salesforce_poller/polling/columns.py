@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import FieldsUnknown, ObjectUnknown
+from salesforce_poller.errors import FieldsUnknown, ObjectUnknown, Refused
 from salesforce_poller.polling import schema
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.describe import ObjectInfo
@@ -42,10 +42,15 @@ class Columns:
         if self._schema is None or now - self._described_at >= _DESCRIBE_EVERY:
             self._schema = await describe_feed(self._org, self._object, self._wanted, self._unusable)
             self._described_at = now
-            if self._schema.dropped != self._told:
-                self._told = self._schema.dropped
-                log.warning("feed.fields_dropped", org=self._org.name, object=self._object, fields=list(self._told))
+            self._tell(self._schema.dropped)
         return self._schema
+
+    def _tell(self, dropped: tuple[str, ...]) -> None:
+        if lost := [name for name in dropped if name not in self._told]:
+            log.warning("feed.fields_dropped", org=self._org.name, object=self._object, fields=lost)
+        if back := [name for name in self._told if name not in dropped]:
+            log.info("feed.fields_back", org=self._org.name, object=self._object, fields=back)
+        self._told = dropped
 
     def refuse(self, error: FieldsUnknown) -> None:
         """Describe anew next time; a column that describe lists and a query refuses is left out from now on."""
@@ -60,6 +65,8 @@ async def describe_feed(
 ) -> schema.Schema:
     """Choose a feed's columns (1 call to describe the object, 1 for each parent that a wanted path leads to)."""
     info = await org.describe(object_name)
+    if info.name != object_name:
+        raise Refused(f"{object_name} is spelled {info.name}; write it so in the configuration", code="SPELLING")
     parents: dict[str, ObjectInfo | None] = {}
     while missing := schema.parents_to_describe(info, wanted, parents):
         for name in sorted(missing):

@@ -7,6 +7,8 @@ from salesforce_poller.errors import PollerError, Refused, TryLater
 
 #: A passing trouble is asked about again after a second or so, then twice as long, up to this.
 _LONGEST = timedelta(minutes=5).total_seconds()
+#: Nobody is believed who asks for more than an hour: the longest that Salesforce has a reason for (its login limit).
+_LONGEST_WISH = timedelta(hours=1).total_seconds()
 #: What a person must mend is probed this often: soon enough to notice, rarely enough not to hammer.
 _REFUSED = timedelta(minutes=5).total_seconds()
 
@@ -20,4 +22,4 @@ def pause_after(error: PollerError, failures: int, rng: random.Random) -> float:
         return _REFUSED
     backoff = min(_LONGEST, 2.0 ** min(failures, 12)) * rng.uniform(0.5, 1.0)
     wish = error.retry_after if isinstance(error, TryLater) else None
-    return max(backoff, wish or 0.0)
+    return max(backoff, min(wish or 0.0, _LONGEST_WISH))

@@ -27,6 +27,7 @@ from salesforce_poller.errors import (
     Refused,
     ReplicationDateInvalid,
     Stopped,
+    StoreError,
     TooMuch,
     TryLater,
 )
@@ -330,6 +331,10 @@ class Feed:
         pause = pause_after(error, self._failures, self._rng)
         self._failures += 1
         self._not_before = self._clock.monotonic() + pause
-        await self._store.note_failure(self._org.name, self.object, self._clock.now(), str(error))
+        try:
+            await self._store.note_failure(self._org.name, self.object, self._clock.now(), str(error))
+        except StoreError as exc:
+            # Most likely what failed the turn; the log is left to tell of it.
+            log.warning("store.failed", **self._names, error=str(exc))
         permanent = isinstance(error, Refused)
         self._report(PollFailure(self._org.name, self.object, str(error), pause, permanent))

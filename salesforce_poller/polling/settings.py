@@ -74,7 +74,3 @@ class FeedSettings(BaseModel):
     remember: Span = timedelta(days=30)
     #: Also tell of new stamps on rows whose fields did not change.
     unchanged: bool = False
-
-
-class FeedDefaults(FeedSettings):
-    """The same keys for every object of an org; only what is said here counts."""

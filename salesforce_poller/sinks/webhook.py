@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import AfterValidator, Field, SecretStr
 
+from salesforce_poller.clock import Clock
 from salesforce_poller.errors import capped
 from salesforce_poller.model import Receipt, Verdict
 from salesforce_poller.sinks import answers, signing
@@ -81,7 +82,13 @@ class WebhookSettings(SinkSettings):
 class Webhook(Sink[WebhookSettings]):
     """One address to post to."""
 
-    _session: aiohttp.ClientSession | None = None
+    def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
+        self._keys = settings.keys()
+        self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+        #: What no receipt may repeat.
+        self._secrets = answers.secrets_of(settings.url, self._headers.values())
+        self._session: aiohttp.ClientSession | None = None
 
     @property
     def concurrency(self) -> int:
@@ -131,25 +138,23 @@ class Webhook(Sink[WebhookSettings]):
         """Build the headers of Standard Webhooks; the timestamp is that of this attempt."""
         timestamp = int(self._clock.now().timestamp())
         headers = {"webhook-id": webhook_id, "webhook-timestamp": str(timestamp)}
-        if keys := self._settings.keys():
-            headers["webhook-signature"] = signing.sign(keys, webhook_id, timestamp, body)
+        if self._keys:
+            headers["webhook-signature"] = signing.sign(self._keys, webhook_id, timestamp, body)
         return headers
 
     async def _request(self, method: str, headers: dict[str, str], body: bytes | None = None) -> Receipt:
         if self._session is None:
             return Receipt(Verdict.TRY_LATER, "the sink is not open")
-        ours = {name: value.get_secret_value() for name, value in self._settings.headers.items()}
-        secrets = answers.secrets_of(self._settings.url, ours.values())
         try:
             async with self._session.request(
-                method, self._settings.url, data=body, headers=ours | headers, allow_redirects=False
+                method, self._settings.url, data=body, headers=self._headers | headers, allow_redirects=False
             ) as response:
-                text = answers.masked(await _head_of_body(response), secrets)
+                text = answers.masked(await _head_of_body(response), self._secrets)
                 return answers.receipt(response.status, response.headers, text, self._clock.now())
         except TimeoutError:
             return Receipt(Verdict.TRY_LATER, f"no answer within {self._settings.timeout.total_seconds():g} s")
         except (aiohttp.ClientError, OSError) as exc:
-            return Receipt(Verdict.TRY_LATER, capped(answers.masked(f"{type(exc).__name__}: {exc}", secrets)))
+            return Receipt(Verdict.TRY_LATER, capped(answers.masked(f"{type(exc).__name__}: {exc}", self._secrets)))
 
 
 async def _head_of_body(response: aiohttp.ClientResponse) -> str:

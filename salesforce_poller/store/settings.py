@@ -13,6 +13,8 @@ _SQLITE = "sqlite:///"
 def _url(value: str) -> str:
     if not value.startswith(_SQLITE) or value == _SQLITE:
         raise ValueError('should be "sqlite:///FILE"; no other database is supported yet')
+    if ":memory:" in value:
+        raise ValueError("should be a file: what is only in memory is lost with the process")
     return value
 
 

@@ -131,12 +131,17 @@ class TestProblems:
         """Nobody wants to find them one by one."""
         good = replaced("client_id", "clientid").replace('every = "30s"', 'every = "0s"\nwhere = "A = 1)"')
         assert problems("[sinks.crm]\ntype = 'stdout'\nobjects = ['Leed']\n[http]\nport = 1", good=good) == [
-            "configuration:17: sinks.crm.objects: no org of this sink watches Leed; did you mean Lead?",
-            "configuration:19: http.port: unknown key",
+            "configuration:3: orgs.acme.clientid: unknown key; did you mean client_id?",
             "configuration:7: orgs.acme.objects.Lead.every: should be at least 1s",
             "configuration:8: orgs.acme.objects.Lead.where: closes a bracket that it did not open",
-            "configuration:3: orgs.acme.clientid: unknown key; did you mean client_id?",
+            "configuration:17: sinks.crm.objects: no org of this sink watches Leed; did you mean Lead?",
+            "configuration:19: http.port: unknown key",
         ]
+
+    def test_a_key_in_the_wrong_table_is_told_where_it_belongs(self) -> None:
+        """The same word is right one table further down."""
+        [problem] = problems(good=replaced("client_id", 'every = "5s"\nclient_id'))
+        assert problem.endswith("unknown key; it belongs into [orgs.acme.defaults] or one of [orgs.acme.objects.*]")
 
     def test_an_empty_file_lacks_orgs_and_sinks(self) -> None:
         """And nothing else."""

@@ -18,20 +18,26 @@ def a_feed(failing_for: timedelta | None, name: str = "Lead", error: str = "HTTP
 
 def test_no_feeds_and_healthy_feeds_are_ready() -> None:
     """There is nothing wrong with them."""
-    assert facts.not_ready([], NOON) == []
-    assert facts.not_ready([a_feed(None)], NOON) == []
+    assert facts.not_ready([], [], NOON) == []
+    assert facts.not_ready([a_feed(None)], [("acme", "Lead")], NOON) == []
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 599])
 def test_a_short_spell_is_weather(seconds: int) -> None:
     """A deployment must not be rolled back for it."""
-    assert facts.not_ready([a_feed(timedelta(seconds=seconds))], NOON) == []
+    assert facts.not_ready([a_feed(timedelta(seconds=seconds))], [], NOON) == []
 
 
 def test_a_feed_that_fails_for_ten_minutes_is_stuck() -> None:
     """The line says which one, for how long and why."""
     feeds = [a_feed(None, "Case"), a_feed(timedelta(minutes=10)), a_feed(timedelta(hours=25), "Account")]
-    assert facts.not_ready(feeds, NOON) == [
+    assert facts.not_ready(feeds, [], NOON) == [
         "acme/Lead has failed for 10m: HTTP 503",
         "acme/Account has failed for 1d 1h: HTTP 503",
     ]
+
+
+def test_a_feed_that_was_never_read_is_not_ready() -> None:
+    """A login that has failed since the first start must not look like health."""
+    watched = [("acme", "Lead"), ("acme", "Case")]
+    assert facts.not_ready([a_feed(None)], watched, NOON) == ["acme/Case has not been read yet"]
