@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -120,9 +121,12 @@ class Webhook(Sink[WebhookSettings]):
         return [await self._request("POST", headers, body)] * len(events)
 
     async def probe(self) -> Receipt:
-        """Ask for the address without posting anything. Any answer but a server error means that it is there."""
+        """Ask for the address without posting anything. Any answer but a server error means that it is there.
+
+        501 is how many small servers say that they know no HEAD, and no server error.
+        """
         answer = await self._request("HEAD", {})
-        if answer.verdict is Verdict.TRY_LATER:
+        if answer.verdict is Verdict.TRY_LATER and answer.reference != str(HTTPStatus.NOT_IMPLEMENTED.value):
             return answer
         return Receipt(
             Verdict.ACCEPTED, f"reachable (HTTP {answer.reference} to a HEAD request)", None, answer.reference

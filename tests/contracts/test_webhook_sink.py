@@ -290,6 +290,8 @@ async def test_a_probe_takes_any_answer_but_a_server_error(receiver: Receiver) -
     await sink.open()
     receiver.will_answer(405)
     assert (await sink.probe()).detail == "reachable (HTTP 405 to a HEAD request)"
+    receiver.will_answer(501)
+    assert (await sink.probe()).verdict is Verdict.ACCEPTED
     receiver.will_answer(502)
     assert (await sink.probe()).verdict is Verdict.TRY_LATER
     await sink.close()
