@@ -328,5 +328,5 @@ TestLife.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     stateful_step_count=40,
-    max_examples=max(20, settings.default.max_examples // 10),  # an example takes a second: it opens a whole world
+    max_examples=max(20, settings().max_examples // 10),  # an example takes a second: it opens a whole world
 )
