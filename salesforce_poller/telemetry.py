@@ -35,8 +35,27 @@ def configure(*, verbose: bool = False, quiet: bool = False, stream: TextIO | No
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
     )
-    # Libraries speak through logging; only what they warn of is worth a person's time.
-    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True)
+    _listen_to_libraries(stream, shared, renderer)
+
+
+class _Ours(logging.StreamHandler[TextIO]):
+    """The one handler that is ours, so that setting up twice does not say everything twice."""
+
+
+def _listen_to_libraries(
+    stream: TextIO, shared: list[structlog.typing.Processor], renderer: structlog.typing.Processor
+) -> None:
+    """Have what libraries warn of (they speak through logging) look like everything else."""
+    handler = _Ours(stream)
+    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    root = logging.getLogger()
+    for old in [one for one in root.handlers if isinstance(one, _Ours)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    # A turn that takes longer than its interval skips the next one; that is as it should be.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 def polled(report: PollReport | PollFailure) -> None:

@@ -25,6 +25,8 @@ class State:
     gone: bool
     merged_into: str | None
     values: tuple[Any, ...]
+    #: Nobody can read the row any more, not even in the bin: that it lost a merge can no longer be known.
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _find(event: Event, states: Sequence[State], place: int, watched: Watched) -
         elif event.kind is Kind.MERGED:
             fits = state.gone and state.merged_into == event.merged_into
         elif event.kind is Kind.DELETED:
-            fits = state.gone and not state.merged_into
+            fits = state.gone and (state.erased or not state.merged_into)
         else:
             fits = not state.gone and event.record is not None and _values(event.record, watched) == state.values
         if fits:
@@ -166,7 +168,7 @@ def _missing(known: State | None, life: History, story: str) -> list[str]:  # no
         return [f"missing: the consumer believes it {'gone' if known.gone else 'live'}{story}"]
     if not last.gone and known.values != last.values:
         return [f"missing: the consumer knows {known.values}, it is {last.values}{story}"]
-    if last.gone and known.merged_into != last.merged_into:
+    if last.gone and not last.erased and known.merged_into != last.merged_into:
         return [f"wrong: the consumer believes it merged into {known.merged_into}, it was {last.merged_into}{story}"]
     return []
 
@@ -174,7 +176,8 @@ def _missing(known: State | None, life: History, story: str) -> list[str]:  # no
 def _state(change: Change, watched: Watched) -> State:
     gone = change.kind in ("deleted", "merged", "purged", "hard_deleted") or bool(change.fields.get("IsDeleted"))
     master = change.fields.get("MasterRecordId") if gone else None
-    return State(gone, master, tuple(change.fields.get(name) for name in watched))
+    values = tuple(change.fields.get(name) for name in watched)
+    return State(gone, master, values, erased=change.kind in ("purged", "hard_deleted"))
 
 
 def _told_state(event: Event, watched: Watched, truth: State | None = None) -> State:

@@ -100,12 +100,7 @@ def sight(record: Record, sighting: Sighting | None, rules: Rules) -> Sighting |
     A formula that drifted under an unchanged stamp is not remembered: when the next stamp tells of it, ``previous``
     is what was told last.
     """
-    if (
-        sighting
-        and record.stamp == sighting.stamp
-        and record.deleted == sighting.deleted
-        and not _changed(record, sighting, rules)
-    ):
+    if sighting and _is_the_same(record, sighting) and not _changed(record, sighting, rules):
         return None
     return Sighting(
         record_id=record.id,
@@ -130,6 +125,12 @@ def sight_vanished(record_id: str, sighting: Sighting | None, deleted_at: dateti
     return Sighting(
         record_id, deleted_at, sighting.digest, deleted=True, merged_into=sighting.merged_into, fields=sighting.fields
     )
+
+
+def _is_the_same(record: Record, sighting: Sighting) -> bool:
+    """Say whether a row is the very one that was seen, but for its fields."""
+    told = (sighting.stamp, sighting.deleted, sighting.merged_into)
+    return (record.stamp, record.deleted, record.merged_into) == told
 
 
 def _first_sight(record: Record, marks: Watermarks, rules: Rules) -> list[Change]:

@@ -30,7 +30,7 @@ def problem(settings: dict[str, Any]) -> str:
 def test_the_word_is_the_file_the_key_and_the_type(word: str) -> None:
     """``type = "x"`` is ``sinks/x.py``, the key in the table, and the only value its settings take."""
     kind = catalogue.KINDS[word]
-    assert kind.settings.model_fields["type"].annotation.__args__ == (word,)  # type: ignore[union-attr]
+    assert kind.settings.model_fields["type"].annotation.__args__ == (word,)  # type: ignore[union-attr]  # it is a Literal
     assert kind.sink.__module__ == import_module(f"salesforce_poller.sinks.{word}").__name__
 
 

@@ -90,3 +90,14 @@ class TestRemembering:
         seen = diff.sight(a_record(deleted=True, merged_into=OTHER_LEAD), a_sighting(), RULES)
         assert seen is not None
         assert seen.merged_into == OTHER_LEAD
+
+
+def test_a_merge_in_the_second_of_the_deletion_is_remembered() -> None:
+    """Else it would be told again at every look."""
+    binned = a_record(deleted=True)
+    seen = diff.sight(binned, None, RULES)
+    merged = a_record(deleted=True, merged_into=OTHER_LEAD)
+    again = diff.sight(merged, seen, RULES)
+    assert again is not None
+    assert again.merged_into == OTHER_LEAD
+    assert diff.decide(merged, again, some_marks(), RULES) == []

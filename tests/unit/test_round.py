@@ -23,7 +23,7 @@ def fresh(keys: str, first: int = 11) -> list[Delivery]:
 
 def a_round(keys: str = "", breaker: Breaker | None = None, seed: int = 1, cursor: int = 10, **owed: object) -> Round:
     """Return a round of the sink whose cursor is at 10."""
-    owing = Owed(fresh=fresh(keys), **owed)  # type: ignore[arg-type]
+    owing = Owed(fresh=fresh(keys), **owed)  # type: ignore[arg-type]  # keywords of several types
     return Round(SinkState("crm", cursor), owing, breaker or Breaker(), random.Random(seed))
 
 
