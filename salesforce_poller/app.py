@@ -137,7 +137,7 @@ async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio
         finally:
             log.info("stopping")
             app.stop.set()
-            await _finish([asyncio.create_task(scheduler.drain()), *deliveries])
+            await asyncio.gather(scheduler.drain(_GRACE), _finish(deliveries))
     calls = sum(org.calls for org in app.orgs.values())
     log.info("stopped", calls=calls)
     return calls

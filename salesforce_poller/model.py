@@ -111,6 +111,8 @@ class Watermarks:
     backfill_done: bool = True
     #: False while a feed that starts now is still learning what was visible before it started.
     primed: bool = True
+    #: The organisation (18 characters) that all of this is true of; a refreshed sandbox is another one.
+    organization_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,15 @@ spread is in the start times instead; ``shutdown(wait=True)`` cancels coroutines
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from salesforce_poller.clock import Clock
+
+#: Seconds between two looks at the clock, and how much it must have been set to count.
+_WATCH_EVERY, _A_JUMP = 5.0, 2.0
 
 Tick = Callable[[], Awaitable[object]]
 
@@ -24,6 +28,7 @@ class Scheduler:
         self._clock = clock
         self._rng = rng
         self._running: set[asyncio.Task[object]] = set()
+        self._watch: asyncio.Task[None] | None = None
         self._jobs = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -45,16 +50,40 @@ class Scheduler:
     def start(self) -> None:
         """Begin calling. Needs a running event loop."""
         self._jobs.start()
+        self._watch = asyncio.create_task(self._watch_the_clock())
 
-    async def drain(self) -> None:
-        """Call nothing any more, and wait for the ticks that are under way."""
+    async def drain(self, grace: timedelta) -> None:
+        """Call nothing any more; wait for the ticks under way, and cut off what takes longer than ``grace``."""
+        if self._watch is not None:
+            self._watch.cancel()
         self._jobs.pause()
-        while self._running:
-            await asyncio.wait(self._running)
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=grace.total_seconds())
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         self._jobs.shutdown(wait=False)
 
     async def _run(self, tick: Tick) -> None:
         task = asyncio.ensure_future(tick())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        await asyncio.shield(task)
+        with suppress(asyncio.CancelledError):  # by drain; there is nobody left to tell
+            await asyncio.shield(task)
+
+    async def _watch_the_clock(self) -> None:
+        """Start every job anew when the machine's clock was set.
+
+        APScheduler waits for a time of the wall clock; one that is set back by an hour would stop everything for it.
+        """
+        ahead = self._ahead()
+        while True:
+            await self._clock.sleep(_WATCH_EVERY)
+            if abs(self._ahead() - ahead) > _A_JUMP:
+                for job in self._jobs.get_jobs():
+                    job.modify(next_run_time=self._clock.now())
+            ahead = self._ahead()
+
+    def _ahead(self) -> float:
+        """Return how far the wall clock is ahead of the one that never jumps, in seconds."""
+        return self._clock.now().timestamp() - self._clock.monotonic()

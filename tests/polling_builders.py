@@ -76,6 +76,7 @@ def a_schema(**overrides: Any) -> Schema:
         "visible": visible,
         "derived": frozenset({"Score__c", "Owner.Name"}),
         "replicateable": True,
+        "key_prefix": "00Q",
         "dropped": (),
     }
     return Schema(**example | overrides)

@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("org", sa.String, nullable=False),
         sa.Column("object", sa.String, nullable=False),
         sa.Column("started_at", sa.BigInteger, nullable=False),
+        sa.Column("organization_id", sa.String(18), nullable=False),
         sa.Column("seen_through", sa.BigInteger, nullable=False),
         sa.Column("settled_through", sa.BigInteger, nullable=False),
         sa.Column("deleted_through", sa.BigInteger, nullable=False),
@@ -53,7 +54,7 @@ def upgrade() -> None:
         sa.Column("stamp", sa.BigInteger, nullable=False),
         sa.Column("recorded_at", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sa.UniqueConstraint("id", name="uq_events_id"),
+        sa.UniqueConstraint("id", "org", name="uq_events_id_org"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_events_record", "events", ["record_key", "position"])

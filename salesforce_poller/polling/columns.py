@@ -4,13 +4,13 @@ Called by ``poller.py`` and ``check.py``; ``schema.py`` does the choosing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import structlog
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import FieldsUnknown, ObjectUnknown, Refused
+from salesforce_poller.errors import FieldsUnknown, LoginRefused, ObjectUnknown, Refused, TryLater
 from salesforce_poller.polling import schema
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.describe import ObjectInfo
@@ -19,8 +19,10 @@ log = structlog.get_logger()
 
 #: An admin may have added or hidden fields.
 _DESCRIBE_EVERY = timedelta(hours=1).total_seconds()
+_DESCRIBE_AGAIN = timedelta(minutes=5).total_seconds()
+_JUST_NOW = timedelta(minutes=1).total_seconds()
 #: Salesforce names the column that a query may not have.
-_NO_SUCH_COLUMN = re.compile(r"No such column '([^']+)'", re.IGNORECASE)
+_NO_SUCH_COLUMN = re.compile(r"No such column '([^']+)' on (?:entity|sobject of type) '?(\w+)", re.IGNORECASE)
 
 
 class Columns:
@@ -33,17 +35,52 @@ class Columns:
         self._clock = clock
         self._schema: schema.Schema | None = None
         self._described_at = 0.0
+        self._due_at = 0.0
         self._unusable: frozenset[str] = frozenset()
         self._told: tuple[str, ...] = ()
 
     async def current(self) -> schema.Schema:
-        """Return the schema, described anew when it is due. Raises what ``Org.describe`` raises."""
+        """Return the schema, described anew when it is due.
+
+        Raises what ``Org.describe`` raises, but only where there is no schema to go on with.
+        """
         now = self._clock.monotonic()
-        if self._schema is None or now - self._described_at >= _DESCRIBE_EVERY:
-            self._schema = await describe_feed(self._org, self._object, self._wanted, self._unusable)
-            self._described_at = now
-            self._tell(self._schema.dropped)
-        return self._schema
+        if self._schema is not None and now < self._due_at:
+            return self._schema
+        if self._schema is not None:
+            self._unusable = frozenset()  # what was refused is given another chance
+        try:
+            found = await describe_feed(self._org, self._object, self._wanted, self._unusable)
+        except (TryLater, Refused) as exc:
+            if self._schema is None or isinstance(exc, LoginRefused):
+                raise
+            log.warning("feed.describe_failed", org=self._org.name, object=self._object, error=str(exc))
+            self._due_at = now + _DESCRIBE_AGAIN
+            return self._schema
+        self._schema, self._described_at, self._due_at = found, now, now + _DESCRIBE_EVERY
+        self._tell(found.dropped)
+        return found
+
+    def refuse(self, error: FieldsUnknown) -> None:
+        """Describe anew next time.
+
+        A column that has just been described and is refused all the same is left out, until describe is due again.
+        """
+        if self._schema is None:
+            return
+        just_described = self._clock.monotonic() - self._described_at < _JUST_NOW
+        if just_described and (match := _NO_SUCH_COLUMN.search(str(error))):
+            self._unusable |= set(self._meant(match[1].lower(), match[2].lower()))
+        self._schema = None
+
+    def _meant(self, column: str, entity: str) -> Iterator[str]:
+        """Name the paths that Salesforce may mean: our own column, or a parent's of that name."""
+        assert self._schema is not None
+        ours = entity == self._schema.object.lower()
+        for path in self._schema.visible:
+            *parents, last = path.lower().split(".")
+            if last == column and bool(parents) != ours:
+                yield path
 
     def _tell(self, dropped: tuple[str, ...]) -> None:
         if lost := [name for name in dropped if name not in self._told]:
@@ -51,13 +88,6 @@ class Columns:
         if back := [name for name in self._told if name not in dropped]:
             log.info("feed.fields_back", org=self._org.name, object=self._object, fields=back)
         self._told = dropped
-
-    def refuse(self, error: FieldsUnknown) -> None:
-        """Describe anew next time; a column that describe lists and a query refuses is left out from now on."""
-        if self._schema is not None and (match := _NO_SUCH_COLUMN.search(str(error))):
-            refused = match[1].lower()
-            self._unusable |= {path for path in self._schema.visible if path.lower().split(".")[-1] == refused}
-        self._schema = None
 
 
 async def describe_feed(

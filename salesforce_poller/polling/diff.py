@@ -14,7 +14,8 @@
         a new stamp, and values we never asked for before updated, previous state unknown
     seen live, deleted now                                merged if it has a MasterRecordId, else deleted
     seen deleted, live now                                undeleted
-    seen deleted, deleted now                             nothing, or merged if it has another MasterRecordId
+    seen deleted, deleted now                             nothing; with another MasterRecordId merged, with none any
+                                                          more deleted (it came back and went again, unseen)
 
 A row is recognised by (Id, stamp, digest), because stamps are whole seconds and two changes may share one. Fields that
 change without a stamp (formulas, fields of parents) count only when the stamp is new. Called by ``poller.py`` for each
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from salesforce_poller.model import Kind, Record, Sighting, Watermarks
+from salesforce_poller.model import Fields, Kind, Record, Sighting, Watermarks
 from salesforce_poller.polling import fingerprint
 
 
@@ -108,8 +109,15 @@ def sight(record: Record, sighting: Sighting | None, rules: Rules) -> Sighting |
         digest=content_of(record, sighting),
         deleted=record.deleted,
         merged_into=record.merged_into,
-        fields=record.fields,
+        fields=_told_fields(record, sighting),
     )
+
+
+def _told_fields(record: Record, sighting: Sighting | None) -> Fields:
+    """Return the fields that were told last: of a record that was and is in the bin nothing is told."""
+    if sighting and sighting.fields is not None and sighting.deleted and not _gone(record, sighting) and record.deleted:
+        return sighting.fields
+    return record.fields
 
 
 def content_of(record: Record, sighting: Sighting | None) -> str:
@@ -148,7 +156,7 @@ def _first_sight(record: Record, marks: Watermarks, rules: Rules) -> list[Change
 
 
 def _gone(record: Record, sighting: Sighting) -> list[Change]:
-    if sighting.deleted and record.merged_into in (None, sighting.merged_into):
+    if sighting.deleted and record.merged_into == sighting.merged_into:
         return []
     return [Change(Kind.MERGED if record.merged_into else Kind.DELETED, record.stamp)]
 

@@ -87,10 +87,14 @@ def of_gap(origin: Origin, gap: Gap, observed_at: datetime) -> Event:
 
 
 def event_id(origin: Origin, change: Change, record_id: str, content: str) -> str:
-    """Derive an event's id from org, record, kind, stamp and content.
+    """Derive an event's id from org (the organisation, whatever it is called here), record, kind, stamp and content.
 
     The content is in it because a stamp is too coarse to tell two quick edits apart.
     """
     return fingerprint.short_hash(
-        origin.organization_id, record_id, change.kind.value, change.time.isoformat(), content
+        origin.organization_id,
+        record_id,
+        change.kind.value,
+        change.time.isoformat(),
+        content,
     )

@@ -51,9 +51,9 @@ def differences(before: Fields, after: Fields, paths: Iterable[str]) -> Iterator
 
 
 def additions(before: Fields, after: Fields, paths: Iterable[str]) -> Iterator[str]:
-    """Name the paths that have a value now and that ``before`` does not know at all."""
+    """Name the paths that are known now, be it as null, and that ``before`` does not know at all."""
     for path in paths:
-        if path not in QUIET and pick(before, path) is MISSING and pick(after, path) not in (None, MISSING):
+        if path not in QUIET and pick(before, path) is MISSING and pick(after, path) is not MISSING:
             yield path
 
 

@@ -16,7 +16,7 @@ commits at 10:20 is in the list either way.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from salesforce_poller.model import Gap, Record, Watermarks, Window
 from salesforce_poller.polling.diff import Past
@@ -32,6 +32,8 @@ UPDATED_REACH = timedelta(days=30) - timedelta(hours=1)
 DELETED_REACH = timedelta(days=15) - timedelta(hours=1)
 #: How far back a feed that has never run looks for open transactions.
 START_SPAN = timedelta(hours=1)
+#: No stamp is older than Salesforce.
+BEGINNING = datetime(1999, 1, 1, tzinfo=UTC)
 #: How far back objects that are not replicateable are read again, since nothing tells when they are settled.
 LOOK_BACK = timedelta(minutes=10)
 
@@ -44,7 +46,7 @@ class Span:
     end: datetime
 
 
-def first_marks(settings: FeedSettings, covered: datetime, now: datetime) -> Watermarks:
+def first_marks(settings: FeedSettings, covered: datetime, now: datetime, organization_id: str = "") -> Watermarks:
     """Say where a feed begins that has never run; ``covered`` and ``now`` are the server's.
 
     What is stamped before ``covered`` is committed, and belongs to the backfill, if there is one. What is stamped
@@ -57,11 +59,17 @@ def first_marks(settings: FeedSettings, covered: datetime, now: datetime) -> Wat
         settled_through=covered,
         deleted_through=covered if since is None else min(since, covered),
         started_at=now,
+        organization_id=organization_id,
         backfill_until=covered,
         backfill_since=None if settings.baseline else since,
         backfill_done=not backfill or (not settings.baseline and since is not None and since >= covered),
-        primed=settings.start != "now",
+        primed=settings.start == "beginning" or (since is not None and since <= covered),
     )
+
+
+def prime_window(schema: Schema, settings: FeedSettings, marks: Watermarks) -> Window:
+    """Return the window of what is visible already when a feed starts, and is not to be told."""
+    return replace(_window(schema, settings), since=marks.settled_through, until=told_since(settings))
 
 
 def past_of(settings: FeedSettings) -> Past:
@@ -78,21 +86,24 @@ def told_since(settings: FeedSettings) -> datetime | None:
     return settings.start if isinstance(settings.start, datetime) else None
 
 
-def poll_window(schema: Schema, settings: FeedSettings, marks: Watermarks, *, long_tail: bool = False) -> Window:
-    """Return the window of a poll.
+def poll_window(schema: Schema, settings: FeedSettings, marks: Watermarks) -> Window:
+    """Return the window of a poll: back from the highest stamp seen, but no further than what is settled.
 
-    ``long_tail`` says that the last poll read more than a page of rows it knew already (a bulk load that nothing has
-    followed yet); what is settled is then not read again.
+    Without the second half a feed that a bulk load left quiet would read the load again at every poll.
     """
-    since = marks.seen_through - settings.overlap
-    if long_tail and schema.replicateable:
-        since = max(since, marks.settled_through)
+    since = max(marks.seen_through - settings.overlap, marks.settled_through)
     return replace(_window(schema, settings), since=since)
 
 
-def sweep_window(schema: Schema, settings: FeedSettings, marks: Watermarks) -> Window:
-    """Return the window of a sweep; it covers the poll's as well, so a sweep replaces a poll."""
-    return replace(_window(schema, settings), since=min(marks.settled_through, marks.seen_through - settings.overlap))
+def sweep_window(
+    schema: Schema, settings: FeedSettings, marks: Watermarks, swept_through: datetime | None = None
+) -> Window:
+    """Return the window of a sweep; it covers the poll's as well, so a sweep replaces a poll.
+
+    ``swept_through`` is how far an earlier sweep came that did not get to its end.
+    """
+    since = max(marks.settled_through, swept_through or marks.settled_through)
+    return replace(_window(schema, settings), since=since)
 
 
 def backfill_window(schema: Schema, settings: FeedSettings, marks: Watermarks) -> Window:
@@ -118,18 +129,31 @@ def after_page(window: Window, page: Iterable[Record], *, proven_before: datetim
     what is stamped before ``proven_before``, an instant that was settled before the query was opened, cannot have
     changed since, and marks a place; without such a row the window stays as it is and rows are read again.
     """
-    proven = ((record.stamp, record.id) for record in page if record.stamp < proven_before)
-    last = max(proven, default=window.after)
-    return window if last is None else replace(window, after=last)
+    proven = [record for record in page if record.stamp < proven_before]
+    # The last one in the server's own order: how it compares Ids is its business.
+    return replace(window, after=(proven[-1].stamp, proven[-1].id)) if proven else window
 
 
-def seen_in_passing(marks: Watermarks, page: Iterable[Record], *, proven_before: datetime) -> Watermarks:
+def split(window: Window, now: datetime) -> tuple[Window, Window] | None:
+    """Cut a window in two that was too much for one query, or return None when it cannot be cut any more."""
+    start = window.after[0] if window.after else window.since or BEGINNING
+    end = window.until or now + timedelta(days=1)
+    middle = (start + (end - start) / 2).replace(microsecond=0)
+    if not start < middle < end:
+        return None
+    return replace(window, until=middle), replace(window, since=middle, after=None)
+
+
+def seen_in_passing(marks: Watermarks, window: Window) -> Watermarks:
     """Move ``seen_through`` on behind one page of several, as far as that is proven; see :func:`after_page`."""
-    return seen(marks, max((record.stamp for record in page if record.stamp < proven_before), default=None))
+    return seen(marks, window.after[0] if window.after else None)
 
 
 def seen(marks: Watermarks, highest: datetime | None) -> Watermarks:
-    """Move ``seen_through`` on to the highest stamp of a pass that has been read to its end; never backwards."""
+    """Move ``seen_through`` on to the highest stamp of a pass that has been read to its end; never backwards.
+
+    ``highest`` must not lie behind the instant at which the query was opened, since pages show later stamps too.
+    """
     return marks if highest is None else replace(marks, seen_through=max(marks.seen_through, highest))
 
 

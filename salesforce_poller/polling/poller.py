@@ -21,8 +21,8 @@ import structlog
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import (
     FieldsUnknown,
-    LocatorLost,
     LoginRefused,
+    ObjectUnknown,
     PollerError,
     Refused,
     ReplicationDateInvalid,
@@ -36,6 +36,7 @@ from salesforce_poller.polling import plan
 from salesforce_poller.polling.columns import Columns
 from salesforce_poller.polling.intake import Intake
 from salesforce_poller.polling.patience import pause_after
+from salesforce_poller.polling.reading import follow
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce import soql
@@ -44,10 +45,11 @@ from salesforce_poller.store.feeds import Feeds
 
 log = structlog.get_logger()
 
-#: Lost locators in one pass after which we suspect something else and try again later.
-_MOST_RESUMES = 5
 #: A sweep that did not work is tried again after this long; polls go on meanwhile.
 _SWEEP_AGAIN = timedelta(minutes=1).total_seconds()
+#: Describe tells of a hidden field at once; a column that it lists and a query refuses takes a second look.
+_MOST_DESCRIBES = 2
+_REFUSED_SWEEP_AGAIN = timedelta(minutes=5).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Feed:
         self._turn_lock = asyncio.Lock()
         self._next_sweep = 0.0
         self._sweep_error: PollerError | None = None
-        self._long_tail = False
+        self._swept_through: datetime | None = None
         self._failures = 0
         self._not_before = 0.0
 
@@ -112,11 +114,12 @@ class Feed:
         Raises:
             PollerError: when Salesforce or the store would not have it; everything committed so far stays.
         """
-        try:
-            return await self._turn()
-        except FieldsUnknown as exc:
-            self._columns.refuse(exc)
-            return await self._turn()
+        for _ in range(_MOST_DESCRIBES):
+            try:
+                return await self._turn()
+            except FieldsUnknown as exc:
+                self._columns.refuse(exc)
+        return await self._turn()
 
     async def _reported_turn(self) -> bool:
         try:
@@ -145,6 +148,7 @@ class Feed:
         self._intake.begin_turn()
         columns = await self._columns.current()
         marks = await self._store.watermarks(self._org.name, self.object)
+        await self._check_organization(marks)
         if marks is None or not marks.primed:
             turn, marks = "start", await self._start(columns)
         elif self._clock.monotonic() >= self._next_sweep:
@@ -156,24 +160,46 @@ class Feed:
         kinds = dict(self._intake.kinds)
         return PollReport(self._org.name, self.object, turn, self._intake.rows, kinds, more=not marks.backfill_done)
 
+    async def _check_organization(self, marks: Watermarks | None) -> None:
+        """A refreshed sandbox keeps its name and gets a new id and new records: what we remember is of another org."""
+        have = await self._org.organization_id()
+        if marks is not None and marks.organization_id != have:
+            raise Refused(
+                f"this is organisation {have} now, and was {marks.organization_id} (a refreshed sandbox?); "
+                "give the org another name in the configuration, or start with a new store",
+                code="OTHER_ORGANIZATION",
+            )
+
     # ------------------------------------------------------------------ start, poll, sweep, backfill
 
     async def _start(self, columns: Schema) -> Watermarks:
         """Begin a feed that has never run."""
         now = self._org.server_now()
-        covered = min(now, await self._covered_until(columns, plan.Span(now - plan.START_SPAN, now)))
-        marks = plan.first_marks(self.settings, covered, now)
-        if marks.primed:
-            await self._intake.commit(marks)
-            return marks
-        window = replace(plan.sweep_window(columns, self.settings, marks), since=covered)
-        marks = await self._read(window, marks, columns, proven_before=covered, silent=True)
-        _, deletions = await self._delete_log(columns, marks, now)
-        await self._confirm(columns, marks, deletions, silent=True)
-        marks = replace(marks, primed=True)
+        if (told_since := plan.told_since(self.settings)) and told_since > now:
+            raise Refused(f"start = {told_since.isoformat()} lies in the future; the feed begins then")
+        covered = min(now, await self._covered_at_start(columns, now))
+        marks = plan.first_marks(self.settings, covered, now, await self._org.organization_id())
+        if not marks.primed:
+            window = plan.prime_window(columns, self.settings, marks)
+            marks = await self._read(window, marks, columns, proven_before=covered, silent=True)
+            if self._sweep_error is None:
+                _, deletions = await self._delete_log(columns, marks, now)
+                await self._confirm(columns, marks, deletions, silent=True)
+            marks = replace(marks, primed=True)
         await self._intake.commit(marks)
         self._next_sweep = self._clock.monotonic() + self.settings.sweep_every.total_seconds()
         return marks
+
+    async def _covered_at_start(self, columns: Schema, now: datetime) -> datetime:
+        """Ask how far everything is committed; a feed whose replication calls are refused begins without them."""
+        try:
+            return await self._covered_until(columns, plan.Span(now - plan.START_SPAN, now))
+        except (FieldsUnknown, LoginRefused, ObjectUnknown):
+            raise
+        except Refused as exc:
+            self._sweep_error = exc
+            log.warning("feed.sweep_failed", **self._names, error=str(exc))
+            return now - plan.LOOK_BACK
 
     async def _sweep_or_poll(self, columns: Schema, marks: Watermarks) -> tuple[str, Watermarks]:
         """Sweep; where only the replication calls fail, polls must go on without them, and the failure be told."""
@@ -182,8 +208,11 @@ class Feed:
         except (FieldsUnknown, LoginRefused, Stopped):
             raise
         except PollerError as exc:
+            if isinstance(exc, TryLater) and exc.retry_after:
+                raise  # it asks for patience, and would not like a poll any better
             self._sweep_error = exc
-            self._next_sweep = self._clock.monotonic() + _SWEEP_AGAIN
+            again = _REFUSED_SWEEP_AGAIN if isinstance(exc, Refused) else _SWEEP_AGAIN
+            self._next_sweep = self._clock.monotonic() + again
             log.warning("feed.sweep_failed", **self._names, error=str(exc))
             marks = await self._store.watermarks(self._org.name, self.object) or marks
             return "poll", await self._poll(columns, marks)
@@ -193,7 +222,7 @@ class Feed:
 
     async def _poll(self, columns: Schema, marks: Watermarks) -> Watermarks:
         """Read what is new since the last turn."""
-        window = plan.poll_window(columns, self.settings, marks, long_tail=self._long_tail)
+        window = plan.poll_window(columns, self.settings, marks)
         return await self._read(window, marks, columns, proven_before=marks.settled_through)
 
     async def _sweep(self, columns: Schema, marks: Watermarks) -> Watermarks:
@@ -201,23 +230,21 @@ class Feed:
         now = self._org.server_now()
         covered = await self._covered_until(columns, plan.updated_span(marks, now))
         gaps, deletions = await self._delete_log(columns, marks, now)
-        window = plan.sweep_window(columns, self.settings, marks)
-        marks = await self._read(window, marks, columns, proven_before=covered)
+        window = plan.sweep_window(columns, self.settings, marks, self._swept_through)
+        marks = await self._read(window, marks, columns, proven_before=covered, sweeping=True)
         await self._confirm(columns, marks, deletions)
         marks = plan.settled(plan.logged(marks, deletions.through, now), covered, now)
         await self._intake.take_gaps(gaps, marks)
+        self._swept_through = None
         return marks
 
     async def _backfill(self, columns: Schema, marks: Watermarks, *, until: float) -> Watermarks:
         """Read on in what was there before the feed started, one page at a time, until the next turn is due."""
         window = plan.backfill_window(columns, self.settings, marks)
-        async with aclosing(self._org.pages(window)) as pages:
-            async for page in pages:
-                window = plan.after_page(window, page.records, proven_before=marks.backfill_until)
-                marks = plan.backfilled(marks, window)
-                if page.next_url is None:
-                    marks = replace(marks, backfill_done=True)
-                await self._intake.take(page.records, marks, columns)
+        async with aclosing(follow(self._org, window, proven_before=marks.backfill_until)) as steps:
+            async for step in steps:
+                marks = replace(plan.backfilled(marks, step.left), backfill_done=step.last)
+                await self._intake.take(step.records, marks, columns)
                 log.info("feed.backfill", **self._names, rows=self._intake.rows, done=marks.backfill_done)
                 if self._clock.monotonic() >= until:
                     break
@@ -233,48 +260,42 @@ class Feed:
         *,
         proven_before: datetime,
         silent: bool = False,
+        sweeping: bool = False,
     ) -> Watermarks:
-        """Read a window to its end, a page at a time; each page is one transaction. Returns the watermarks after it."""
-        pages, news, highest = 0, 0, None
-        for _ in range(_MOST_RESUMES):
-            try:
-                async for page in self._org.pages(window):
-                    pages += 1
-                    stamps = [record.stamp for record in page.records]
-                    highest = max([*stamps, *([highest] if highest else [])], default=None)
-                    last = page.next_url is None
-                    marks = (
-                        plan.seen(marks, highest)
-                        if last
-                        else plan.seen_in_passing(marks, page.records, proven_before=proven_before)
-                    )
-                    news += await self._intake.take(page.records, marks, columns, silent=silent)
-                    window = plan.after_page(window, page.records, proven_before=proven_before)
-            except LocatorLost as exc:
-                log.warning("feed.locator_lost", **self._names, error=str(exc))
-                continue
-            self._long_tail = pages > 1 and not news
-            return marks
-        raise TryLater("the query locator was lost again and again; other programs may share this Salesforce user")
+        """Read a window to its end, a page at a time; each page is one transaction. Returns the watermarks after it.
+
+        What a sweep has read of its window need not be read again by the next one, should this one not get to its end.
+        """
+        opened_at, highest = self._org.server_now(), marks.seen_through
+        async with aclosing(follow(self._org, window, proven_before=proven_before)) as steps:
+            async for step in steps:
+                highest = max([highest, *(record.stamp for record in step.records)])
+                if step.last:
+                    marks = plan.seen(marks, min(highest, opened_at))
+                else:
+                    marks = plan.seen_in_passing(marks, step.left)
+                await self._intake.take(step.records, marks, columns, silent=silent)
+                if sweeping and step.left.after:
+                    self._swept_through = step.left.after[0]
+        return marks
 
     async def _covered_until(self, columns: Schema, span: plan.Span) -> datetime:
         """Ask how far everything is committed; where nothing tells, believe it of what is ten minutes old."""
         if not columns.replicateable:
             return span.end - plan.LOOK_BACK
+        recent = plan.Span(span.end - plan.SHORTEST_SPAN, span.end)
         while True:
             try:
                 return await self._org.covered_until(self.object, span.start, span.end)
             except TooMuch:
-                half = plan.halved(span)
-                if half is None:
-                    raise
-                span = half
+                # More ids than one answer may have. The last resort is a span that is young enough to be small.
+                narrower = plan.halved(span) or recent
             except ReplicationDateInvalid:
                 # A very young org ("startDate before org replication enabled date"), or a clock that jumped.
-                shortest = plan.Span(span.end - plan.SHORTEST_SPAN, span.end)
-                if span == shortest:
-                    raise
-                span = shortest
+                narrower = recent
+            if span == recent:
+                raise TryLater("getUpdated does not answer for the last two minutes")
+            span = narrower
 
     # ------------------------------------------------------------------ deletions
 
@@ -284,19 +305,27 @@ class Feed:
             return [], Deletions((), marks.deleted_through)
         span, gap = plan.deleted_span(marks, now)
         gaps = [gap] if gap else []
-        try:
-            answer = await self._org.deleted(self.object, span.start, span.end)
-        except ReplicationDateInvalid as exc:
-            recent = plan.Span(now - plan.SHORTEST_SPAN, now)
-            if span == recent:
-                raise
-            log.warning("feed.delete_log_lost", **self._names, error=str(exc))
-            gaps.append(plan.lost_log(span, recent))
-            span = recent
-            answer = await self._org.deleted(self.object, span.start, span.end)
+        while True:
+            try:
+                answer = await self._org.deleted(self.object, span.start, span.end)
+                break
+            except TooMuch:
+                half = plan.halved(span)
+                if half is None:
+                    raise
+                span = half  # the next sweep asks for the rest
+            except ReplicationDateInvalid as exc:
+                recent = plan.Span(now - plan.SHORTEST_SPAN, now)
+                if span == recent:
+                    raise
+                log.warning("feed.delete_log_lost", **self._names, error=str(exc))
+                gaps.append(plan.lost_log(span, recent))
+                span = recent
         if purged := plan.purged_gap(span, marks, answer.earliest_available):
             gaps.append(purged)
-        return gaps, Deletions(answer.deleted, answer.latest_covered)
+        # What is told as a gap is not asked for again.
+        through = max([answer.latest_covered, *(one.until for one in gaps)])
+        return gaps, Deletions(answer.deleted, through)
 
     async def _confirm(self, columns: Schema, marks: Watermarks, deletions: Deletions, *, silent: bool = False) -> None:
         """Look up what the delete log names and we do not know to be deleted.
@@ -307,7 +336,7 @@ class Feed:
         dates = dict(deletions.rows)
         for ids in soql.id_batches(list(dates)):
             known = await self._intake.known(ids)
-            asked = [one for one in ids if self._is_news(known.get(one))]
+            asked = [one for one in ids if self._is_news(one, known.get(one), columns)]
             if not asked:
                 continue
             window = replace(plan.sweep_window(columns, self.settings, marks), where=None)
@@ -317,9 +346,16 @@ class Feed:
             gone = {one: dates[one] for one in asked if one not in found}
             await self._intake.take_vanished(gone, known, marks, silent=silent)
 
-    def _is_news(self, sighting: Sighting | None) -> bool:
-        """Say whether a deletion may be news: a feed with a condition can only judge the records it has seen."""
-        return self.settings.where is None if sighting is None else not sighting.deleted
+    def _is_news(self, record_id: str, sighting: Sighting | None, columns: Schema) -> bool:
+        """Say whether a deletion may be news.
+
+        A feed with a condition can only judge the records it has seen. So can one of a history object, whose delete
+        log names the deletions of all history objects (getDeleted(), SOAP API Developer Guide).
+        """
+        if sighting is not None:
+            return not sighting.deleted
+        ours = columns.key_prefix is None or record_id.startswith(columns.key_prefix)
+        return self.settings.where is None and ours and not self.object.endswith("History")
 
     # ------------------------------------------------------------------ small things
 

@@ -36,6 +36,8 @@ class Schema:
     derived: frozenset[str]
     #: True when getUpdated and getDeleted answer for this object.
     replicateable: bool
+    #: The first three characters of the object's ids; None for objects that have none of their own.
+    key_prefix: str | None
     #: Fields the configuration asks for that this user cannot read.
     dropped: tuple[str, ...]
 
@@ -69,6 +71,7 @@ def choose(
         visible=visible,
         derived=frozenset(path for path in visible if "." in path or info.fields[path].calculated),
         replicateable=info.replicateable,
+        key_prefix=info.key_prefix,
         dropped=tuple(dropped),
     )
 

@@ -23,6 +23,8 @@ from salesforce_poller.salesforce.settings import OrgSettings
 #: A URI and its headers may have 16,384 bytes together (REST API Developer Guide, 414 and 431); a longer query is
 #: sent in a Composite body instead, where that limit does not apply.
 LONGEST_URL = 13_500
+#: The edge does not know the host (420), or sends us to another one: the instance moved, or the org is gone.
+_MOVED = frozenset({301, 302, 307, 308, 420})
 #: Says who calls in the org's own logs and in Change Data Capture's changeOrigin.
 _HEADERS = {"accept": "application/json", "sforce-call-options": "client=salesforce-poller"}
 
@@ -165,7 +167,14 @@ class Org:
     async def _send_once(self, token: auth.Token, method: str, path: str, **parts: Any) -> Any:
         headers = {"authorization": f"Bearer {token.access_token}"}
         self.calls += 1
-        response = await self._exchange(method, token.instance_url + path, headers=headers, **parts)
+        try:
+            response = await self._exchange(method, token.instance_url + path, headers=headers, **parts)
+        except TryLater:
+            self._forget(token)
+            raise
+        if response.status_code in _MOVED:
+            self._forget(token)
+            raise TryLater(f"HTTP {response.status_code}: the org is not here (any more); the next try logs in anew")
         return wire.decipher(response.status_code, response.headers, response.content)
 
     async def _session(self, stale: auth.Token | None) -> auth.Token:
@@ -175,7 +184,13 @@ class Org:
                 self._token = await self._log_in(stale)
             return self._token
 
+    def _forget(self, token: auth.Token) -> None:
+        """Log in anew next time: only a login tells where an org is that was moved to another instance."""
+        if self._token is token:
+            self._token = None
+
     async def _log_in(self, stale: auth.Token | None) -> auth.Token:
+        self._organization_id = None  # a refreshed sandbox answers to the same name
         if self._settings.auth == "access_token":
             if stale is not None:
                 raise LoginRefused("the access token is not accepted any more; put a new one into the configuration")
@@ -194,11 +209,15 @@ class Org:
         return wire.read_organization_id(answer)
 
     async def _exchange(self, method: str, url: str, **parts: Any) -> httpx.Response:
+        host = url.partition("://")[2].partition("/")[0]
         try:
-            response = await self._http.request(method, url, **parts)
+            # httpx waits as long for each piece of an answer; a server that drips would never be given up.
+            async with asyncio.timeout(self._settings.timeout):
+                response = await self._http.request(method, url, **parts)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            host = url.partition("://")[2].partition("/")[0]
             raise TryLater(f"no answer from {host}: {capped(str(exc)) or type(exc).__name__}") from exc
+        except TimeoutError as exc:
+            raise TryLater(f"no whole answer from {host} within {self._settings.timeout:g}s") from exc
         if "date" in response.headers:
             with wire.expected_shape():
                 self._server_time = (instants.http_date(response.headers["date"]), self._clock.monotonic())

@@ -36,6 +36,8 @@ class ObjectInfo:
     #: False: getUpdated and getDeleted refuse this object (461 of 1,294 objects of a new org).
     replicateable: bool
     fields: Mapping[str, FieldInfo]
+    #: The first three characters of its ids; 528 of 1,294 objects have none of their own.
+    key_prefix: str | None = None
 
     def parent(self, relationship: str) -> FieldInfo | None:
         """Find the reference field behind a relationship name, letter case aside."""
@@ -69,6 +71,7 @@ def read_object(answer: Any) -> ObjectInfo:
         queryable=answer["queryable"],
         replicateable=answer["replicateable"],
         fields={field.name: field for field in fields},
+        key_prefix=answer.get("keyPrefix"),
     )
 
 

@@ -187,7 +187,8 @@ async def _append_events(connection: AsyncConnection, happened: Sequence[Event],
         return 0
     before = (await connection.execute(select(func.coalesce(func.max(events.c.position), 0)))).scalar_one()
     await connection.execute(
-        sqlite_insert(events).on_conflict_do_nothing(index_elements=["id"]), [_event_row(one, at) for one in happened]
+        sqlite_insert(events).on_conflict_do_nothing(index_elements=["id", "org"]),
+        [_event_row(one, at) for one in happened],
     )
     added = select(func.count()).select_from(events).where(events.c.position > before)
     return (await connection.execute(added)).scalar_one()
@@ -204,6 +205,7 @@ def _marks(row: Row[Any]) -> Watermarks:
         settled_through=row.settled_through,
         deleted_through=row.deleted_through,
         started_at=row.started_at,
+        organization_id=row.organization_id,
         backfill_until=row.backfill_until,
         backfill_after=after,
         backfill_since=row.backfill_since,
@@ -219,6 +221,7 @@ def _marks_row(marks: Watermarks) -> Mapping[str, Any]:
         "settled_through": marks.settled_through,
         "deleted_through": marks.deleted_through,
         "started_at": marks.started_at,
+        "organization_id": marks.organization_id,
         "backfill_until": marks.backfill_until,
         "backfill_since": marks.backfill_since,
         "backfill_after_stamp": stamp,

@@ -62,6 +62,7 @@ feeds = Table(
     Column("org", String, nullable=False),
     Column("object", String, nullable=False),
     Column("started_at", Instant, nullable=False),
+    Column("organization_id", String(18), nullable=False),
     Column("seen_through", Instant, nullable=False),
     Column("settled_through", Instant, nullable=False),
     Column("deleted_through", Instant, nullable=False),
@@ -102,7 +103,7 @@ events = Table(
     Column("stamp", Instant, nullable=False),  # Salesforce's
     Column("recorded_at", Instant, nullable=False),  # machine time
     Column("body", Text, nullable=False),  # JSON; see codec.py
-    UniqueConstraint("id"),
+    UniqueConstraint("id", "org"),  # one organisation may be watched under two names, and be told under both
     Index("ix_events_record", "record_key", "position"),
     Index("ix_events_recorded", "recorded_at"),
     sqlite_autoincrement=True,  # a position is never given twice, not even after the last row was pruned

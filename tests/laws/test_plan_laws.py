@@ -62,13 +62,12 @@ class Reader:
     settings: FeedSettings
     marks: Watermarks
     seen: dict[str, Record] = field(default_factory=dict)
-    long_tail: bool = False
 
     def turn(self, turn: Turn) -> None:
         """Poll or sweep; a process that dies leaves what its last page has committed."""
         now = self.org.now + timedelta(seconds=turn.skew)
         if not turn.sweep:
-            window = plan.poll_window(SCHEMA, self.settings, self.marks, long_tail=self.long_tail)
+            window = plan.poll_window(SCHEMA, self.settings, self.marks)
             self._read(window, self.marks.settled_through, turn.pages)
             return
         covered = self.org.covered_until(plan.updated_span(self.marks, now).end)
@@ -77,24 +76,18 @@ class Reader:
             assert self.marks.settled_through <= max(now, SETTLED), "settled never passes the server's time"
 
     def _read(self, window: Window, proven_before: datetime, between: list[Between]) -> bool:
-        chosen, read, highest = set(self.org.select(window)), dict[str, Record](), None
-        rest, count, news = iter(between), 0, 0
+        chosen, read = set(self.org.select(window)), dict[str, Record]()
+        opened_at, highest, rest = self.org.now, self.marks.seen_through, iter(between)
         while True:
             for page, last in self.org.pages(self.org.select(window)):
-                count += 1
-                highest = max([row.stamp for row in page] + ([highest] if highest else []), default=None)
-                self._move(
-                    plan.seen(self.marks, highest)
-                    if last
-                    else plan.seen_in_passing(self.marks, page, proven_before=proven_before)
-                )
-                read |= {row.id: row for row in page}
-                news += sum(self.seen.get(row.id) != row for row in page)
-                self.seen |= read
                 window = plan.after_page(window, page, proven_before=proven_before)
+                highest = max([highest, *(row.stamp for row in page)])
+                reached = plan.seen(self.marks, min(highest, opened_at))
+                self._move(reached if last else plan.seen_in_passing(self.marks, window))
+                read |= {row.id: row for row in page}
+                self.seen |= read
                 if last:
                     assert chosen <= read.keys(), "no row that was selected is jumped over"
-                    self.long_tail = count > 1 and not news
                     return True
                 fate = self._meanwhile(next(rest, Between(0, None, "goes on")))
                 if fate == "dies":
@@ -139,17 +132,26 @@ def test_whatever_commits_late_is_read_in_the_end(
     }
 
 
-@given(marks, st.sampled_from(["0s", "10s", "1h"]), st.booleans(), st.booleans())
-def test_a_poll_leaves_out_only_what_is_settled_or_lies_behind_its_overlap(
-    marks: Watermarks, overlap: str, long_tail: bool, replicateable: bool
-) -> None:
+@given(marks, st.sampled_from(["0s", "10s", "1h"]))
+def test_a_poll_leaves_out_only_what_is_settled_or_lies_behind_its_overlap(marks: Watermarks, overlap: str) -> None:
     """So polls and sweeps together cover all time."""
     settings = FeedSettings.model_validate({"overlap": overlap})
-    window = plan.poll_window(a_schema(replicateable=replicateable), settings, marks, long_tail=long_tail)
-    assert window.since is not None
-    behind = marks.seen_through - settings.overlap
-    assert window.since == behind or (window.since == marks.settled_through and replicateable and long_tail)
+    window = plan.poll_window(SCHEMA, settings, marks)
+    assert window.since == max(marks.seen_through - settings.overlap, marks.settled_through)
     assert window.until is None
+
+
+@given(marks, st.integers(0, 10**9))
+def test_a_window_that_is_cut_is_covered_by_its_halves(marks: Watermarks, age: int) -> None:
+    """Nothing falls between them, and each is smaller, down to a second."""
+    now = marks.seen_through + timedelta(seconds=age)
+    window = plan.poll_window(SCHEMA, FeedSettings(), marks)
+    while halves := plan.split(window, now):
+        first, second = halves
+        assert (first.since, second.until, first.until) == (window.since, window.until, second.since)
+        window = first
+    assert window.since is not None
+    assert (window.until or now + timedelta(days=1)) - window.since <= timedelta(seconds=2)
 
 
 @given(marks, st.sampled_from(["0s", "10s", "1h"]))
@@ -271,6 +273,6 @@ def test_only_a_row_that_cannot_have_moved_marks_a_place(page: list[Record], aft
     start = a_window(after=(at("09:59:00"), after) if after else None)
     window = plan.after_page(start, page, proven_before=at("10:00:00"))
     proven = [(row.stamp, row.id) for row in page if row.stamp < at("10:00:00")]
-    assert window == replace(start, after=max(proven) if proven else start.after)
-    moved = plan.seen_in_passing(some_marks(seen_through=STARTED), page, proven_before=at("10:00:00"))
-    assert moved.seen_through == max([stamp for stamp, _ in proven], default=STARTED)
+    assert window == replace(start, after=proven[-1] if proven else start.after)
+    moved = plan.seen_in_passing(some_marks(seen_through=STARTED), window)
+    assert moved.seen_through == max([STARTED, *([window.after[0]] if window.after else [])])

@@ -268,8 +268,8 @@ SEEN_LIVE = [
         replace(a_sighting(), fields=_without("Status")),
     ),
     Case(
-        "seen live, a field the sighting does not know yet is null, new stamp: nothing, nobody has filled it",
-        [],
+        "seen live, a field the sighting does not know yet is null, new stamp: updated, it may have been emptied",
+        [("updated", LATER, None)],
         a_record(stamp=LATER, fields={"Status": None}),
         replace(a_sighting(), fields=_without("Status")),
     ),

@@ -102,11 +102,11 @@ def test_differences(claim: str, before: dict[str, Any], after: dict[str, Any], 
 
 
 def test_a_path_the_past_does_not_know_is_an_addition_and_no_difference() -> None:
-    """The feed's fields were extended; only what has a value can be a change."""
+    """The feed's fields were extended; a null may be the change as well as a value."""
     after = {"Id": "x", "Full": 0, "Empty": None, "Owner": {"Name": "Ann"}}
     asked = ("Id", "SystemModstamp", "Full", "Empty", "Owner.Name", "Gone")
     assert list(fingerprint.differences({}, after, asked)) == []
-    assert list(fingerprint.additions({}, after, asked)) == ["Full", "Owner.Name"]
+    assert list(fingerprint.additions({}, after, asked)) == ["Full", "Empty", "Owner.Name"]
     assert list(fingerprint.additions(after, after, asked)) == []
 
 

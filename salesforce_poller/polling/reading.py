@@ -1,0 +1,67 @@
+"""Follows a window to its end, whatever happens on the way: lost locators, queries that are too much for Salesforce.
+
+Called by ``poller.py``; ``plan.py`` says where to go on and where to cut.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from salesforce_poller.errors import LocatorLost, TooMuch, TryLater
+from salesforce_poller.model import Record, Window
+from salesforce_poller.polling import plan
+from salesforce_poller.salesforce.client import Org
+
+log = structlog.get_logger()
+
+#: Locators lost in a row without a step forward, after which we suspect something else and try again later.
+_MOST_FRUITLESS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One page of a window."""
+
+    records: tuple[Record, ...]
+    #: What is left of the window behind this page, as far as that is proven; see ``plan.after_page``.
+    left: Window
+    #: True when nothing is left.
+    last: bool
+
+
+async def follow(org: Org, window: Window, *, proven_before: datetime) -> AsyncGenerator[Step]:
+    """Yield the pages of a window in order, one in memory at a time (1 call each).
+
+    A lost locator is resumed from the last proven row; a query that takes too long is cut in halves, the earlier one
+    first. Rows may come twice, none is left out.
+
+    Raises:
+        TryLater: when locators are lost again and again without a step forward.
+        TooMuch: when even a second of the window is too much.
+    """
+    todo, fruitless = [window], 0
+    while todo:
+        rest = todo.pop()
+        try:
+            async with aclosing(org.pages(rest)) as pages:
+                async for page in pages:
+                    left = plan.after_page(rest, page.records, proven_before=proven_before)
+                    fruitless = fruitless if left == rest else 0
+                    rest = left
+                    yield Step(page.records, rest, last=page.next_url is None and not todo)
+        except LocatorLost as exc:
+            fruitless += 1
+            log.warning("feed.locator_lost", org=org.name, object=window.object, error=str(exc))
+            if fruitless > _MOST_FRUITLESS:
+                said = "the query locator is lost again and again; other programs may share this Salesforce user"
+                raise TryLater(said) from exc
+            todo.append(rest)
+        except TooMuch as exc:
+            halves = plan.split(rest, org.server_now())
+            if halves is None:
+                raise
+            log.info("feed.window_cut", org=org.name, object=window.object, error=str(exc))
+            todo += reversed(halves)
