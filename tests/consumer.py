@@ -6,6 +6,7 @@ Signatures are the business of ``contracts/test_webhook_sink.py``; stories are a
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -56,23 +57,26 @@ class Consumer:
 
 def as_events(consumer: Consumer) -> list[Event]:
     """Read back what the consumer got, for the oracle."""
-    return [
-        Event(
-            id=got["id"],
-            kind=Kind(got["data"]["kind"]),
-            org=got["data"]["org"],
-            source=got["source"],
-            object=got["data"]["object"],
-            record_id=got["data"]["record_id"],
-            time=got["time"],
-            observed_at=got["data"]["observed_at"],
-            record=got["data"]["record"],
-            changed=None if got["data"]["changed"] is None else tuple(got["data"]["changed"]),
-            previous=got["data"]["previous"],
-            merged_into=got["data"]["merged_into"],
-        )
-        for got in consumer.accepted
-    ]
+    return [as_event(got) for got in consumer.accepted]
+
+
+def as_event(got: dict[str, Any]) -> Event:
+    """Read a CloudEvent back."""
+    data = got["data"]
+    return Event(
+        id=got["id"],
+        kind=Kind(data["kind"]),
+        org=data["org"],
+        source=got["source"],
+        object=data["object"],
+        record_id=data["record_id"],
+        time=datetime.fromisoformat(got["time"]),
+        observed_at=datetime.fromisoformat(data["observed_at"]),
+        record=data["record"],
+        changed=None if data["changed"] is None else tuple(data["changed"]),
+        previous=data["previous"],
+        merged_into=data["merged_into"],
+    )
 
 
 @asynccontextmanager

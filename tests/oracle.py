@@ -7,8 +7,9 @@ record's last state. Nothing missing, nothing invented, the right kind, in order
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from salesforce_poller.model import Event, Fields, Kind
@@ -25,8 +26,14 @@ class State:
     gone: bool
     merged_into: str | None
     values: tuple[Any, ...]
+    #: Salesforce's stamp of the change.
+    stamp: datetime | None = None
     #: Nobody can read the row any more, not even in the bin: that it lost a merge can no longer be known.
     erased: bool = False
+
+    def looks_like(self, other: "State") -> bool:
+        """Say whether a consumer could not tell the two apart."""
+        return (self.gone, self.merged_into, self.values) == (other.gone, other.merged_into, other.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +68,34 @@ def histories(truth: Iterable[Change], watched: Watched, object_name: str, since
 
 
 def judge(
-    events: Sequence[Event], truth: Iterable[Change], watched: Watched, object_name: str, since: int = 0
+    events: Sequence[Event],
+    truth: Iterable[Change],
+    watched: Watched,
+    object_name: str,
+    *,
+    since: int = 0,
+    must_tell: Collection[str] = (),
 ) -> list[str]:
     """Return what is wrong, one line each; nothing when the events tell the truth.
 
-    ``events`` in the order in which a consumer got them; repeats by id (at least once) are passed over.
+    ``events`` in the order in which a consumer got them; repeats by id (at least once) are passed over, as long as they
+    are the same. ``must_tell`` are records that a poll could see, so that something must be told of them.
     """
     lives = histories(truth, watched, object_name, since)
     told: dict[str, list[Event]] = defaultdict(list)
+    ids: dict[str, Event] = {}
     problems = []
-    ids: set[str] = set()
     for event in events:
-        if event.object != object_name or event.kind is Kind.GAP or event.id in ids:
+        if event.object != object_name or event.kind is Kind.GAP:
             continue
-        ids.add(event.id)
+        if known := ids.get(event.id):
+            if (known.kind, known.record_id, known.record) != (event.kind, event.record_id, event.record):
+                problems.append(f"{event.record_id}: two events have the id {event.id}")
+            continue
+        ids[event.id] = event
         assert event.record_id is not None
         told[event.record_id].append(event)
+    problems += [f"{record_id}: nothing was told of it" for record_id in must_tell if record_id not in told]
     for record_id in told.keys() - lives.keys():
         kinds = [event.kind.value for event in told[record_id] if event.kind is not Kind.SNAPSHOT]
         if kinds:
@@ -98,7 +117,12 @@ def _judge_one(events: Sequence[Event], life: History, watched: Watched) -> list
         found = _find(event, life.states, place, watched)
         if found is None:
             return [f"{event.kind} tells of a state it never had (again): {event.record}{_story(events, life)}"]
-        if problem := _wrong_changes(event, known, watched):
+        problem = (
+            _wrong_changes(event, known, watched)
+            or _wrong_farewell(event, found, life, watched)
+            or _wrong_time(event, life)
+        )
+        if problem:
             return [problem + _story(events, life)]
         place = found
         known = _told_state(event, watched, life.states[found])
@@ -115,7 +139,7 @@ def _wrong_kind(event: Event, known: State | None, *, existed: bool, life: Histo
             return "updated, but it was not there"
         case Kind.UNDELETED if not was_gone:
             return "undeleted, but nobody said that it was deleted"
-        case Kind.DELETED if was_gone:
+        case Kind.DELETED if was_gone and known is not None and not known.merged_into:
             return "deleted twice"
     return None
 
@@ -126,17 +150,31 @@ def _came_back(life: History) -> bool:
 
 
 def _wrong_changes(event: Event, known: State | None, watched: Watched) -> str | None:
-    if event.kind is not Kind.UPDATED or event.changed is None or event.record is None:
-        return None
-    if known is None:
-        return None  # the poller may remember what it was never asked to tell (a primed or baseline record)
+    if event.kind is not Kind.UPDATED or known is None or event.record is None:
+        return None  # of what a consumer never knew, the poller may know more (a baseline) or nothing
+    if event.changed is None:
+        return "the previous values are withheld"
     now = _values(event.record, watched)
     really = {name for name, old, new in zip(watched, known.values, now, strict=True) if old != new}
-    if set(event.changed) != really:
+    if set(event.changed) != really or not really:
         return f"changed says {sorted(event.changed)}, really {sorted(really)}"
     previous = dict(zip(watched, known.values, strict=True))
     wrong = {name for name in really if event.previous is None or event.previous.get(name) != previous[name]}
     return f"previous is wrong for {sorted(wrong)}" if wrong else None
+
+
+def _wrong_farewell(event: Event, found: int, life: History, watched: Watched) -> str | None:
+    """Say how the last state is not one that the record had; what is gone for good may be told without one."""
+    if event.kind not in (Kind.DELETED, Kind.MERGED) or event.record is None:
+        return None
+    had = {state.values for state in life.states[: found + 1]} | ({life.before.values} if life.before else set())
+    return None if _values(event.record, watched) in had else f"{event.kind} with a state it never had: {event.record}"
+
+
+def _wrong_time(event: Event, life: History) -> str | None:
+    """Say how the time is not the stamp of any change that led to this."""
+    stamps = {state.stamp for state in life.states}
+    return None if event.time in stamps else f"{event.kind} at {event.time}, which is no stamp of this record"
 
 
 def _find(event: Event, states: Sequence[State], place: int, watched: Watched) -> int | None:
@@ -159,7 +197,7 @@ def _find(event: Event, states: Sequence[State], place: int, watched: Watched) -
 def _missing(known: State | None, life: History, story: str) -> list[str]:  # noqa: PLR0911  # a table in code
     last = life.states[-1]
     if known is None:
-        if life.before is not None and not life.before.gone and last == life.before:
+        if life.before is not None and not life.before.gone and last.looks_like(life.before):
             return []  # back to where it was, or only stamped
         if last.gone and (life.before is None or life.before.gone):
             return []  # came and went unseen; whether it could have been seen is for the story to say
@@ -177,7 +215,7 @@ def _state(change: Change, watched: Watched) -> State:
     gone = change.kind in ("deleted", "merged", "purged", "hard_deleted") or bool(change.fields.get("IsDeleted"))
     master = change.fields.get("MasterRecordId") if gone else None
     values = tuple(change.fields.get(name) for name in watched)
-    return State(gone, master, values, erased=change.kind in ("purged", "hard_deleted"))
+    return State(gone, master, values, change.stamp, erased=change.kind in ("purged", "hard_deleted"))
 
 
 def _told_state(event: Event, watched: Watched, truth: State | None = None) -> State:

@@ -133,7 +133,9 @@ class World:
     async def judge(self, object_name: str = "Lead", watched: Sequence[str] = ()) -> list[str]:
         """Ask the oracle; an empty list is the truth, the whole truth and nothing but the truth."""
         fields = watched or WATCHED[object_name]
-        return judge(await self.events(object_name), self.org.truth, fields, object_name, self._since[object_name])
+        return judge(
+            await self.events(object_name), self.org.truth, fields, object_name, since=self._since[object_name]
+        )
 
     async def gaps(self, object_name: str = "Lead") -> list[Event]:
         """Return the gap events of an object."""

@@ -137,11 +137,12 @@ def after_page(window: Window, page: Iterable[Record], *, proven_before: datetim
 def split(window: Window, now: datetime) -> tuple[Window, Window] | None:
     """Cut a window in two that was too much for one query, or return None when it cannot be cut any more."""
     start = window.after[0] if window.after else window.since or BEGINNING
-    end = window.until or now + timedelta(days=1)
+    end = window.until or now + timedelta(seconds=1)
     middle = (start + (end - start) / 2).replace(microsecond=0)
     if not start < middle < end:
         return None
-    return replace(window, until=middle), replace(window, since=middle, after=None)
+    # The earlier half has both its bounds, since it may be the missing one that makes a query slow.
+    return replace(window, since=window.since or BEGINNING, until=middle), replace(window, since=middle, after=None)
 
 
 def seen_in_passing(marks: Watermarks, window: Window) -> Watermarks:
@@ -159,7 +160,7 @@ def seen(marks: Watermarks, highest: datetime | None) -> Watermarks:
 
 def backfilled(marks: Watermarks, window: Window) -> Watermarks:
     """Move the backfill on behind a page; ``window`` is what :func:`after_page` left of it."""
-    return replace(marks, backfill_after=window.after)
+    return replace(marks, backfill_after=window.after or marks.backfill_after)
 
 
 def settled(marks: Watermarks, covered: datetime, now: datetime) -> Watermarks:

@@ -283,13 +283,15 @@ class Feed:
         """Ask how far everything is committed; where nothing tells, believe it of what is ten minutes old."""
         if not columns.replicateable:
             return span.end - plan.LOOK_BACK
-        recent = plan.Span(span.end - plan.SHORTEST_SPAN, span.end)
+        recent, longest = plan.Span(span.end - plan.SHORTEST_SPAN, span.end), span.end
         while True:
             try:
-                return await self._org.covered_until(self.object, span.start, span.end)
+                return min(longest, await self._org.covered_until(self.object, span.start, span.end))
             except TooMuch:
-                # More ids than one answer may have. The last resort is a span that is young enough to be small.
+                # More ids than one answer may have. The last resort is a span that is young enough to be small; it
+                # might not be told of an older transaction, and is believed only as far as objects without any span.
                 narrower = plan.halved(span) or recent
+                longest = span.end if narrower != recent else span.end - plan.LOOK_BACK
             except ReplicationDateInvalid:
                 # A very young org ("startDate before org replication enabled date"), or a clock that jumped.
                 narrower = recent

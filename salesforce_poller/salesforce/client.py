@@ -29,6 +29,10 @@ _MOVED = frozenset({301, 302, 307, 308, 420})
 _HEADERS = {"accept": "application/json", "sforce-call-options": "client=salesforce-poller"}
 
 
+class _Unreachable(TryLater):
+    """Nobody answers at the address that the last login told."""
+
+
 class Org:
     """One Salesforce organisation over HTTP. Use as an async context manager, or call :meth:`close`.
 
@@ -169,7 +173,7 @@ class Org:
         self.calls += 1
         try:
             response = await self._exchange(method, token.instance_url + path, headers=headers, **parts)
-        except TryLater:
+        except _Unreachable:
             self._forget(token)
             raise
         if response.status_code in _MOVED:
@@ -214,6 +218,8 @@ class Org:
             # httpx waits as long for each piece of an answer; a server that drips would never be given up.
             async with asyncio.timeout(self._settings.timeout):
                 response = await self._http.request(method, url, **parts)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            raise _Unreachable(f"cannot reach {host}: {capped(str(exc)) or type(exc).__name__}") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise TryLater(f"no answer from {host}: {capped(str(exc)) or type(exc).__name__}") from exc
         except TimeoutError as exc:

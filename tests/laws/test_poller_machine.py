@@ -12,11 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 import pytest
+from consumer import as_event
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, precondition, rule
@@ -24,8 +26,9 @@ from mortal import DiesAt, ProcessDied
 from oracle import judge
 from world import WATCHED, World, a_world
 
+from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.delivery.dispatcher import Dispatcher
-from salesforce_poller.model import Event, Kind, PollReport, Receipt, Verdict
+from salesforce_poller.model import Event, PollReport, Receipt, Verdict
 from salesforce_poller.simulator.errors import ApiError
 from salesforce_poller.simulator.transactions import Transaction
 from salesforce_poller.sinks.base import Dressed, Sink, SinkSettings
@@ -85,25 +88,7 @@ class Notebook(Sink[SinkSettings]):
 
     def events(self) -> list[Event]:
         """Read back what was accepted."""
-        return [_event(got) for got in self.accepted]
-
-
-def _event(got: dict[str, Any]) -> Event:
-    data = got["data"]
-    return Event(
-        id=got["id"],
-        kind=Kind(data["kind"]),
-        org=data["org"],
-        source=got["source"],
-        object=data["object"],
-        record_id=data["record_id"],
-        time=got["time"],
-        observed_at=data["observed_at"],
-        record=data["record"],
-        changed=None if data["changed"] is None else tuple(data["changed"]),
-        previous=data["previous"],
-        merged_into=data["merged_into"],
-    )
+        return [as_event(got) for got in self.accepted]
 
 
 class Life(RuleBasedStateMachine):
@@ -119,6 +104,8 @@ class Life(RuleBasedStateMachine):
         self.open: list[Transaction] = []
         self.world: World
         self.sink: Notebook
+        #: Records that a sweep could see alive: something must be told of each.
+        self.must_tell: set[str] = set()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the machine's loop."""
@@ -241,7 +228,28 @@ class Life(RuleBasedStateMachine):
     def poll(self, later: float) -> None:
         """The feed gets its turn."""
         self.world.pass_time(later)
+        before = len(self.world.reports)
         self.do(self.world.feed().tick())
+        if any(isinstance(one, PollReport) and one.turn == "sweep" for one in self.world.reports[before:]):
+            since = self.world._since["Lead"]
+            born = {change.record_id for change in self.world.org.truth[since:] if change.kind == "created"}
+            self.must_tell |= born & {str(row["Id"]) for row in self.world.org.scan("Lead", deleted=False)}
+
+    @rule(lead=leads, what=st.sampled_from(["delete", "undelete", "merge"]), winner=leads)
+    def work_and_poll(self, lead: str, what: str, winner: str) -> None:
+        """Something is done that a poll sees right away; else such steps would drown in each other."""
+        if what == "merge":
+            self.merge(winner, lead)
+        else:
+            self.remove(lead, what)
+        self.poll(30)
+
+    @rule()
+    def tidy(self) -> None:
+        """The store is tidied up, as every hour."""
+        feeds = {("acme", "Lead"): self.world._settings["Lead"]}
+        keep, clock = timedelta(days=365), self.world.machine
+        self.do(Upkeep(self.world.store, feeds=feeds, sinks=["notebook"], keep_events=keep, clock=clock).tidy())
 
     @rule()
     def deliver(self) -> None:
@@ -313,7 +321,8 @@ class Life(RuleBasedStateMachine):
 
     def _judge(self) -> None:
         since = self.world._since["Lead"]
-        problems = judge(self.sink.events(), self.world.org.truth, WATCHED["Lead"], "Lead", since)
+        truth, told = self.world.org.truth, self.sink.events()
+        problems = judge(told, truth, WATCHED["Lead"], "Lead", since=since, must_tell=self.must_tell)
         last = f"seed {self.world.seed}, last turn {self.world.reports[-1:]}"
         assert not problems, "\n".join([last, *problems])
         assert isinstance(self.world.reports[-1], PollReport), last

@@ -114,4 +114,4 @@ def _judge(consumer: Consumer, org: Org, since: int, fresh: set[str]) -> list[st
     """Judge the records that came into being after the start."""
     events = [event for event in as_events(consumer) if event.record_id in fresh]
     truth = [change for change in org.truth if change.record_id in fresh]
-    return judge(events, truth, WATCHED["Lead"], "Lead", since)
+    return judge(events, truth, WATCHED["Lead"], "Lead", since=since)

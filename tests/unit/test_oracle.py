@@ -1,6 +1,7 @@
 """The judge itself is judged: each kind of wrong telling is found, and a true one is let pass."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,7 +31,15 @@ def fields(company: str, kind: str) -> dict[str, Any]:
 
 def told(number: int, kind: Kind, company: str, **more: Any) -> Event:
     """Make an event that tells of the lead."""
-    values = {"id": f"e{number}", "kind": kind, "object": "Lead", "record_id": LEAD, "changed": None, "previous": None}
+    values = {
+        "id": f"e{number}",
+        "kind": kind,
+        "object": "Lead",
+        "record_id": LEAD,
+        "changed": None,
+        "previous": None,
+        "time": NOW,
+    }
     return an_event(**(values | {"record": {"Company": company}, "merged_into": None} | more))
 
 
@@ -83,8 +92,20 @@ def test_changes_between_two_looks_may_be_one() -> None:
         ),
         pytest.param([*STORY[:2], told(3, Kind.MERGED, "Two", merged_into=OTHER), STORY[3]], id="merged, not deleted"),
         pytest.param([*STORY, told(5, Kind.CREATED, "X", record_id=OTHER)], id="a record nothing happened to"),
+        pytest.param([*STORY[:2], replace(STORY[1], id="x", changed=()), *STORY[2:]], id="an update of nothing"),
+        pytest.param([STORY[0], replace(STORY[1], changed=None), *STORY[2:]], id="previous values withheld"),
+        pytest.param([replace(STORY[0], time=NOW + timedelta(days=1)), *STORY[1:]], id="a time that is no stamp"),
+        pytest.param([*STORY[:2], replace(STORY[2], record={"Company": "X"}), STORY[3]], id="deleted as it never was"),
+        pytest.param([*STORY, replace(STORY[3], id="e1")], id="two events with one id"),
     ],
 )
 def test_what_is_wrong_is_found(events: list[Event]) -> None:
     """Missing, invented, of the wrong kind, out of order, with wrong values."""
     assert verdict(events)
+
+
+def test_what_must_be_told_is_missed() -> None:
+    """A life that came and went may go unseen, but not if a poll saw it."""
+    truth = a_truth(("created", "One"), ("deleted", "One"))
+    assert judge([], truth, ["Company"], "Lead") == []
+    assert judge([], truth, ["Company"], "Lead", must_tell={LEAD})
