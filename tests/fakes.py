@@ -28,6 +28,10 @@ class FakeClock:
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
 
+    def set(self, now: datetime) -> None:
+        """Set the wall clock, as an operator does; the other one does not notice."""
+        self._now = now
+
     async def sleep(self, seconds: float) -> None:
         """Let time pass at once, and others have a turn."""
         self.advance(seconds)

@@ -1,0 +1,99 @@
+"""salesforce/client.py against servers that misbehave as Salesforce's simulator would not: drip, move, vanish."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from salesforce_poller.clock import SystemClock
+from salesforce_poller.errors import TryLater
+from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.settings import OrgSettings
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+TOKEN = "00D5g000008abcd!x"
+
+
+@asynccontextmanager
+async def a_server(handler: Handler) -> AsyncIterator[str]:
+    """Serve one handler for everything, on a free port of this machine."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def nothing_there(_request: web.Request) -> web.Response:
+    """Answer as an org without objects."""
+    return web.json_response({"sobjects": []})
+
+
+async def test_an_answer_that_drips_is_given_up() -> None:
+    """Each piece comes in time; the whole never does."""
+    closed = asyncio.Event()
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while not closed.is_set():
+            await response.write(b" ")
+            try:
+                async with asyncio.timeout(0.02):
+                    await closed.wait()
+            except TimeoutError:
+                continue
+        return response
+
+    async with a_server(drip) as url:
+        settings = OrgSettings(login_url=url, auth="access_token", access_token=SecretStr(TOKEN), timeout=0.2)
+        async with Org("acme", settings, clock=SystemClock()) as org:
+            with pytest.raises(TryLater, match="no whole answer"):
+                await org.describe_global()
+        closed.set()
+
+
+@pytest.mark.parametrize("status", [301, 420])
+async def test_an_org_that_moved_is_found_by_logging_in_anew(status: int) -> None:
+    """Only a login tells where it is now."""
+
+    async def moved(_request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": "https://elsewhere.example"})
+
+    async with AsyncExitStack() as stack:
+        instances = [await stack.enter_async_context(a_server(one)) for one in (moved, nothing_there)]
+
+        async def login(_request: web.Request) -> web.Response:
+            return web.json_response({"access_token": TOKEN, "instance_url": instances.pop(0)})
+
+        url = await stack.enter_async_context(a_server(login))
+        settings = OrgSettings(login_url=url, client_id="a", client_secret=SecretStr("b"))
+        org = await stack.enter_async_context(Org("acme", settings, clock=SystemClock()))
+        with pytest.raises(TryLater, match="logs in anew"):
+            await org.describe_global()
+        assert await org.describe_global() == ()
+
+
+async def test_an_address_where_nobody_answers_is_asked_for_anew() -> None:
+    """An instance that was shut down does not say so."""
+    async with a_server(nothing_there) as gone:
+        pass
+    async with AsyncExitStack() as stack:
+        instances = [gone, await stack.enter_async_context(a_server(nothing_there))]
+
+        async def login(_request: web.Request) -> web.Response:
+            return web.json_response({"access_token": TOKEN, "instance_url": instances.pop(0)})
+
+        url = await stack.enter_async_context(a_server(login))
+        settings = OrgSettings(login_url=url, client_id="a", client_secret=SecretStr("b"))
+        org = await stack.enter_async_context(Org("acme", settings, clock=SystemClock()))
+        with pytest.raises(TryLater, match="cannot reach"):
+            await org.describe_global()
+        assert await org.describe_global() == ()
