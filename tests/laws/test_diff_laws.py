@@ -38,6 +38,7 @@ class Consumer:
 
     record: dict[str, Any] | None = None
     gone: bool = False
+    merged: bool = False
     taken: dict[str, Event] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
@@ -50,10 +51,14 @@ class Consumer:
             for path in event.changed or ():
                 assert fingerprint.pick(event.previous or {}, path) == self.record.get(path), "previous was told last"
         self.gone = event.kind in (Kind.DELETED, Kind.MERGED)
+        self.merged = event.kind is Kind.MERGED
         self.record = dict(event.record or {})
 
     def _possible(self) -> set[Kind]:
-        return {Kind.UNDELETED, Kind.MERGED} if self.gone else {Kind.UPDATED, Kind.DELETED, Kind.MERGED}
+        if not self.gone:
+            return {Kind.UPDATED, Kind.DELETED, Kind.MERGED}
+        # Merged, and then without a survivor in the bin: it came back and was deleted, unseen.
+        return {Kind.UNDELETED, Kind.MERGED} | ({Kind.DELETED} if self.merged else set())
 
 
 class World:
