@@ -194,6 +194,18 @@ class Life(RuleBasedStateMachine):
             self.open.remove(transaction)
             transaction.commit() if commit else transaction.rollback()
 
+    @rule(lead=leads, company=COMPANIES)
+    def commit_late(self, lead: str, company: str) -> None:
+        """A job changes a record and adds one; others are quicker, and a poll has passed its stamps when it commits."""
+        job = self.world.org.begin()
+        with suppress(ApiError):
+            job.update(lead, Company=company)
+        job.insert("Lead", LastName="Late", Company=company)
+        self.world.pass_time(31)
+        self.insert(company)
+        self.poll(31)
+        job.commit()
+
     @rule(seconds=st.sampled_from([0.3, 1, 7, 31, 61, 400, 7_200]))
     def pass_time(self, seconds: float) -> None:
         """Time passes."""
