@@ -197,6 +197,8 @@ class Receipt:
     retry_after: float | None = None
     #: HTTP status, offset or message id.
     reference: str = ""
+    #: True when a refusal is about the whole sink (a wrong address or key), not about this event.
+    general: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,8 @@ class SinkState:
     #: Machine time (UTC) of the first failure since the last acceptance.
     failing_since: datetime | None = None
     last_error: str = ""
+    #: Machine time (UTC) since which the whole sink is taken to be down; None when it is not.
+    down_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

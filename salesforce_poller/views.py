@@ -90,12 +90,17 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     async with Store(config.store.path, writable=False) as store:
         feeds = await store.feeds.health()
         remembered = [await store.feeds.count_sightings(feed.org, feed.object) for feed in feeds]
-        sinks = [(await store.outbox.sink(name), await store.outbox.backlog(name)) for name in config.sinks]
+        known = [name for name in config.sinks if await store.outbox.knows(name)]
+        sinks = [(await store.outbox.sink(name), await store.outbox.backlog(name)) for name in known]
+    unread = sorted(watched(config) - {(feed.org, feed.object) for feed in feeds})
+    new = [name for name in config.sinks if name not in known]
     if as_json:
         _print_json(
             {
                 "feeds": [{**asdict(f), "remembered": count} for f, count in zip(feeds, remembered, strict=True)],
+                "unread": [f"{org}/{name}" for org, name in unread],
                 "sinks": [{**asdict(state), **asdict(backlog)} for state, backlog in sinks],
+                "new_sinks": new,
             }
         )
         return
@@ -109,6 +114,8 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
         table.add_row(
             escape(name), _ago(feed.polled_at, now), _instant(feed.marks.settled_through), f"{count:,}", phase
         )
+    for org, name in unread:
+        table.add_row(escape(f"{org}/{name}"), "-", "-", "-", "[red]not read yet[/]")
     console.print(table)
     console.print()
     table = _table("sink", "waiting", "parked", "given up", "oldest owed", "state")
@@ -119,6 +126,8 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
         paused = "[red]paused[/]" if state.paused else _failing(state.failing_since, now)
         counts = (f"{backlog.waiting:,}", f"{backlog.parked:,}", f"{backlog.dead:,}")
         table.add_row(escape(state.name), *counts, _ago(backlog.oldest, now), paused)
+    for name in new:
+        table.add_row(escape(name), "-", "-", "-", "-", "[yellow]new: begins with the next run[/]")
     console.print(table)
     for trouble in troubles:
         console.print(f"\n[bold red]✗[/] {escape(trouble)}")
@@ -181,6 +190,11 @@ def _sample(now: datetime) -> Event:
     )
 
 
+def watched(config: Config) -> set[tuple[str, str]]:
+    """Return the configured feeds by org and object."""
+    return {(org, name) for org, settings in config.orgs.items() for name in settings.objects}
+
+
 def _how(one: ObjectSummary) -> str:
     if not one.queryable:
         return "cannot be queried"
@@ -206,7 +220,7 @@ def _ago(at: datetime | None, now: datetime) -> str:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True)
 
 
 def _table(*columns: str) -> Table:

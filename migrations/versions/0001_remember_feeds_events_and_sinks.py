@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("cursor", sa.BigInteger, nullable=False),
         sa.Column("paused", sa.Text, nullable=False, server_default=""),
         sa.Column("failing_since", sa.BigInteger),
+        sa.Column("down_since", sa.BigInteger),
         sa.Column("last_error", sa.Text, nullable=False, server_default=""),
     )
     op.create_table(

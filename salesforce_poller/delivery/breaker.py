@@ -4,8 +4,9 @@
                                                             │  ▲
                                                             └──┘ every probe fails: a longer pause
 
-While it is open nothing is parked and the sink's cursor stays, so an outage costs no row a missed event. Kept by
-``dispatcher.py`` in memory: after a restart the sink gets the benefit of the doubt.
+While it is open nothing is parked and the sink's cursor stays, so an outage costs no row a missed event. A refusal of
+one event says nothing about the sink, unless it speaks of the whole of it (a wrong address, a wrong key). Kept by
+``dispatcher.py``; the store remembers since when a sink is down, so that a restart begins with a probe.
 """
 
 import random
@@ -46,6 +47,8 @@ class Breaker:
         """
         if receipt.verdict is Verdict.ACCEPTED:
             return Breaker()
+        if receipt.verdict is Verdict.REFUSED and not receipt.general:
+            return self  # an answer about this event: whoever gives it is up
         if self.probe_at is not None:  # a straggler that was on its way when the breaker opened
             return replace(self, probe_at=max(self.probe_at, now + timedelta(seconds=retry.wish(receipt))))
         failed = self.failed | {key}

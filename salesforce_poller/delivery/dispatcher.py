@@ -8,6 +8,7 @@ What to send when, and what becomes of it, is decided in ``round.py``; the next 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,7 +36,7 @@ class Dispatcher:
         self._outbox = outbox
         self._clock = clock
         self._rng = rng
-        self._breaker = Breaker()
+        self._breaker: Breaker | None = None
 
     async def run(self, wake: asyncio.Event, stop: asyncio.Event, report: Callable[[DispatchReport], None]) -> None:
         """Deliver until ``stop``; the sends in hand are finished and written down.
@@ -62,6 +63,9 @@ class Dispatcher:
         if state.paused:
             return self._idle(None)
         now = self._clock.now()
+        if self._breaker is None:
+            # A process that ended in the middle of an outage: the next one begins with a probe.
+            self._breaker = Breaker(probe_at=now) if state.down_since else Breaker()
         if self._breaker.probe_at is not None and now < self._breaker.probe_at:
             return self._idle(self._breaker.probe_at)
         owed = await self._owed(now)
@@ -102,21 +106,23 @@ class Dispatcher:
     async def _close(self, book: Round, before: SinkState) -> DispatchReport:
         now = self._clock.now()
         closing = book.close(self._settings.give_up_after, now)
-        if closing.park or closing.done or closing.state != before:
-            await self._outbox.settle(closing.state, park=closing.park, done=closing.done)
-        if self._breaker.is_open and not book.breaker.is_open:
-            outage = now - before.failing_since if before.failing_since else timedelta()
-            await self._outbox.wake_parked(self._name, now, outage)
+        state = replace(closing.state, down_since=(before.down_since or now) if book.breaker.is_open else None)
+        back = before.down_since is not None and state.down_since is None
+        outage = now - (before.failing_since or now) if back else timedelta()
+        if closing.park or closing.done or state != before:
+            await self._outbox.settle(
+                state, park=closing.park, done=closing.done, back_at=now if back else None, outage=outage
+            )
         self._breaker = book.breaker
         dead = sum(each.dead for each in closing.park)
-        down = self._breaker.is_open or bool(closing.state.paused)
+        down = book.breaker.is_open or bool(closing.state.paused)
         return DispatchReport(
             self._name,
             delivered=len(book.accepted),
             parked=len(closing.park) - dead,
             dead=dead,
             filtered=closing.filtered,
-            wait=self._seconds_until(self._breaker.probe_at),
+            wait=self._seconds_until(book.breaker.probe_at),
             busy=not down,
             detail=closing.state.paused or closing.state.last_error,
         )

@@ -158,9 +158,15 @@ class Round:
         receipt = self._failures.get(delivery.position)
         if receipt is None:
             return Parked(delivery, due_at=now, detail=_HELD)
+        if receipt.verdict is Verdict.TRY_LATER and self._silent_since(delivery.first_tried_at or now):
+            give_up_after = timedelta.max
         parked = retry.settle(delivery, receipt, give_up_after=give_up_after, now=now, rng=self._rng)
         assert parked is not None, "a failure is never done"
         return parked
+
+    def _silent_since(self, first_tried_at: datetime) -> bool:
+        """Say whether the sink has accepted nothing at all since then: it may be away, which is nobody's fault."""
+        return self._state.failing_since is not None and self._state.failing_since <= first_tried_at
 
     def _cursor(self) -> int:
         """Return up to where every event is accepted, parked or not wanted when this round is written down.

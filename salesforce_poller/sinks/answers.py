@@ -16,6 +16,14 @@ from salesforce_poller.model import Receipt, Verdict
 
 #: 4xx that speak of the moment and not of the request.
 _PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+#: 4xx that speak of the address or the key and not of the event: the whole sink is set up wrongly.
+_GENERAL = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
 #: Shorter words are no secrets, and masking them would make a text unreadable.
 _SECRET = 6
 
@@ -31,7 +39,7 @@ def receipt(status: int, headers: Mapping[str, str], text: str, now: datetime) -
     elif text.strip():
         detail += f": {text}"
     wish = retry_after(headers["Retry-After"], now) if "Retry-After" in headers else None
-    return Receipt(verdict, capped(detail), wish, str(status))
+    return Receipt(verdict, capped(detail), wish, str(status), general=status in _GENERAL or 300 <= status < 400)  # noqa: PLR2004  # the class of redirects
 
 
 def retry_after(value: str, now: datetime) -> float | None:

@@ -47,6 +47,7 @@ class Database:
             StoreError: it is no database, or cannot be written.
         """
         if self._writable:
+            # It holds the records' last values: for nobody else's eyes. SQLite gives its other files the same mode.
             self._lock_file = _take_lock(self._path)
         elif not self._path.exists():
             raise StoreError(f"there is no store at {self._path}; it is made by the first `salesforce-poller run`")

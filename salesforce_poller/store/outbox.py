@@ -86,7 +86,13 @@ class Outbox:
             row = (await connection.execute(select(sinks).where(sinks.c.name == name))).one_or_none()
         if row is None:
             raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
-        return SinkState(row.name, row.cursor, row.paused, row.failing_since, row.last_error)
+        return SinkState(row.name, row.cursor, row.paused, row.failing_since, row.last_error, row.down_since)
+
+    async def knows(self, name: str) -> bool:
+        """Say whether a sink was ever seen by :meth:`ensure_sinks`."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(sinks.c.name).where(sinks.c.name == name))
+            return found.one_or_none() is not None
 
     async def read(self, sink: str, limit: int) -> list[Delivery]:
         """Return the next ``limit`` events behind the sink's cursor, in order of position."""
@@ -125,11 +131,21 @@ class Outbox:
             due_at: datetime | None = (await connection.execute(query)).scalar_one()
         return due_at
 
-    async def settle(self, state: SinkState, *, park: Sequence[Parked], done: Sequence[int]) -> None:
+    async def settle(
+        self,
+        state: SinkState,
+        *,
+        park: Sequence[Parked],
+        done: Sequence[int],
+        back_at: datetime | None = None,
+        outage: timedelta = timedelta(),
+    ) -> None:
         """Close the books of one round, in one transaction.
 
         ``state`` is where the sink stands after it; ``park`` is put (back) among the parked deliveries and ``done``
-        (positions) taken from them. A pause that somebody asked for during the round stays.
+        (positions) taken from them. A pause that somebody asked for during the round stays. ``back_at`` says that the
+        whole sink came back now, after an ``outage``: everything parked is due at once, and the outage is not counted
+        against it, so that nothing is given up because the sink was away.
         """
         async with self._database.write() as connection:
             if done:
@@ -137,21 +153,9 @@ class Outbox:
                 await connection.execute(gone, [{"done": position} for position in done])
             if park:
                 await connection.execute(_upsert_parked(), [_parked_row(one) for one in park])
+            if back_at is not None:
+                await connection.execute(_wake_parked(state.name, back_at, outage))
             await connection.execute(_update_sink(state))
-
-    async def wake_parked(self, sink: str, now: datetime, outage: timedelta) -> None:
-        """Make everything parked due at once, after an outage of the whole sink.
-
-        The outage is not counted against the deliveries: their first try moves forward by it, so that nothing is given
-        up because the sink was away.
-        """
-        shifted = type_coerce(parked.c.first_tried_at, BigInteger) + outage // timedelta(milliseconds=1)
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(parked)
-                .where(parked.c.sink == sink, ~parked.c.dead)
-                .values({parked.c.due_at: now, parked.c.first_tried_at: shifted})
-            )
 
     async def pause(self, sink: str, why: str) -> None:
         """Let the sink take nothing until :meth:`resume`; its cursor stays."""
@@ -230,6 +234,12 @@ def _prunable(before: datetime, names: Collection[str]) -> Select[Any]:
     return query.order_by(events.c.position)
 
 
+def _wake_parked(sink: str, now: datetime, outage: timedelta) -> Update:
+    shifted = type_coerce(parked.c.first_tried_at, BigInteger) + outage // timedelta(milliseconds=1)
+    alive = update(parked).where(parked.c.sink == sink, ~parked.c.dead)
+    return alive.values({parked.c.due_at: now, parked.c.first_tried_at: shifted})
+
+
 def _upsert_parked() -> Insert:
     statement = sqlite_insert(parked)
     fate = ("dead", "attempts", "first_tried_at", "due_at", "detail")
@@ -252,7 +262,12 @@ def _parked_row(one: Parked) -> Mapping[str, Any]:
 
 
 def _update_sink(state: SinkState) -> Update:
-    values = {"cursor": state.cursor, "failing_since": state.failing_since, "last_error": state.last_error}
+    values: dict[str, Any] = {
+        "cursor": state.cursor,
+        "failing_since": state.failing_since,
+        "down_since": state.down_since,
+        "last_error": state.last_error,
+    }
     if state.paused:
         values["paused"] = state.paused
     return update(sinks).where(sinks.c.name == state.name).values(values)

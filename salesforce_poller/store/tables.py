@@ -116,6 +116,7 @@ sinks = Table(
     Column("cursor", BigInteger, nullable=False),
     Column("paused", Text, nullable=False, server_default=""),
     Column("failing_since", Instant),
+    Column("down_since", Instant),
     Column("last_error", Text, nullable=False, server_default=""),
 )
 

@@ -166,7 +166,8 @@ async def test_an_outage_is_not_counted_against_the_parked(store: Store, outbox:
     tried = replace(tried, attempts=4, first_tried_at=NOON - 100 * SECOND)
     later = NOON + 1000 * SECOND
     await park(outbox, Parked(tried, later), Parked(untried, later), Parked(dead, NOON - SECOND, dead=True), cursor=3)
-    await outbox.wake_parked("crm", NOON, outage=90 * SECOND)
+    state = await outbox.sink("crm")
+    await outbox.settle(state, park=[], done=[], back_at=NOON, outage=90 * SECOND)
     assert await outbox.due("crm", NOON, 10) == [replace(tried, first_tried_at=NOON - 10 * SECOND), untried]
     assert (await outbox.backlog("crm")).dead == 1
 

@@ -29,12 +29,17 @@ def an_open_one(seed: int = 1, receipt: Receipt = LATER) -> Breaker:
     return after(*((f"record {number}", receipt) for number in range(THRESHOLD)), seed=seed)
 
 
-@pytest.mark.parametrize("receipt", [LATER, NO])
+@pytest.mark.parametrize("receipt", [LATER, Receipt(Verdict.REFUSED, "HTTP 404", general=True)])
 def test_it_opens_when_several_records_in_a_row_fail(receipt: Receipt) -> None:
-    """However they fail; and not one record earlier."""
+    """Not one record earlier, and also when the address or the key is refused."""
     answers = [(f"record {number}", receipt) for number in range(THRESHOLD)]
     assert not after(*answers[:-1]).is_open
     assert after(*answers).is_open
+
+
+def test_refusals_of_single_events_never_open_it() -> None:
+    """Whoever says no to this event, and to that one, is up."""
+    assert not after(*((f"record {number}", NO) for number in range(100))).is_open
 
 
 def test_one_bad_record_never_opens_it() -> None:

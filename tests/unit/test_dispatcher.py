@@ -130,15 +130,69 @@ async def test_one_failing_record_does_not_hold_up_the_others(house: House) -> N
 
 
 async def test_a_record_that_never_works_is_given_up_and_kept(house: House) -> None:
-    """After the configured time; what waited behind it goes on."""
+    """After the configured time, while the sink takes others; what waited behind it goes on."""
     sink = FakeSink()
     first, _ = await house.happen("A", "A")
     sink.answer = lambda event: LATER if event.event_id == first else Receipt(Verdict.ACCEPTED)
-    reports = await house.until_quiet(house.dispatcher(sink, give_up_after="1h"))
+    dispatcher = house.dispatcher(sink, give_up_after="1h")
+    dead = 0
+    for _ in range(12):
+        house.clock.advance(600)
+        await house.happen("B")
+        dead += sum([report.dead for report in [await dispatcher.dispatch_once() for _ in range(3)]])
     backlog = await house.store.outbox.backlog("crm")
-    assert sum(each.dead for each in reports) == backlog.dead == 1
-    assert (backlog.waiting, backlog.parked, len(sink.accepted)) == (0, 0, 1)
-    assert house.clock.now() >= FakeClock().now() + timedelta(hours=1)
+    assert dead == backlog.dead == 1
+    assert (backlog.waiting, backlog.parked, len(sink.accepted)) == (0, 0, 13)
+
+
+async def test_nothing_is_given_up_while_the_sink_takes_nothing_at_all(house: House) -> None:
+    """Too few records to call it an outage; it may be one all the same, over a long weekend."""
+    sink = FakeSink()
+    sink.answer = lambda _event: LATER
+    ids = await house.happen(*"ABC")
+    dispatcher = house.dispatcher(sink, give_up_after="3d")
+    end = house.clock.now() + timedelta(days=5)
+    while house.clock.now() < end:
+        report = await dispatcher.dispatch_once()
+        house.clock.advance(0 if report.busy else report.wait or 600)
+    assert (await house.store.outbox.backlog("crm")).dead == 0
+    sink.answer = lambda _event: Receipt(Verdict.ACCEPTED)
+    await house.until_quiet(dispatcher)
+    assert sorted(sink.accepted) == ids
+
+
+async def test_a_row_of_bad_records_holds_up_no_good_one(house: House) -> None:
+    """Refusals are about events; only what is about the sink stops it."""
+    sink = FakeSink(concurrency=3)
+    refused = Receipt(Verdict.REFUSED, "HTTP 422")
+    sink.answer = lambda event: Receipt(Verdict.ACCEPTED) if event.key == "good" else refused
+    await house.happen(*(f"bad {number}" for number in range(600)))
+    [good] = await house.happen("good")
+    dispatcher = house.dispatcher(sink)
+    for _ in range(3):
+        await dispatcher.dispatch_once()
+    assert sink.accepted == [good]
+    assert (await house.store.outbox.backlog("crm")).parked == 600
+
+
+async def test_an_outage_is_not_held_against_what_was_parked_before_it(house: House) -> None:
+    """Also when the process is started anew before it ends."""
+    sink = FakeSink()
+    sink.answer = lambda event: Receipt(Verdict.REFUSED) if event.key == "P" else Receipt(Verdict.ACCEPTED)
+    await house.happen("P", "Q")
+    await house.dispatcher(sink).dispatch_once()
+    sink.answer = lambda _event: LATER
+    await house.happen(*"ABCDEF")
+    await house.dispatcher(sink).dispatch_once()
+    assert (await house.store.outbox.sink("crm")).down_since is not None
+    house.clock.advance(4 * 86_400)
+    sink.answer = lambda event: Receipt(Verdict.REFUSED) if event.key == "P" else Receipt(Verdict.ACCEPTED)
+    restarted = house.dispatcher(sink, give_up_after="3d")
+    for _ in range(4):
+        await restarted.dispatch_once()
+    backlog = await house.store.outbox.backlog("crm")
+    assert (backlog.dead, backlog.parked, backlog.waiting) == (0, 1, 0)
+    assert (await house.store.outbox.sink("crm")).down_since is None
 
 
 async def test_an_outage_parks_nothing_and_loses_nothing(house: House) -> None:
