@@ -143,9 +143,12 @@ def main() -> None:
     except PollerError as exc:
         _complain(str(exc))
         sys.exit(1)
-    except BrokenPipeError:
-        # The reader of our results went away; keep the interpreter from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as exc:
+        if not isinstance(exc, BrokenPipeError):
+            _complain(f"cannot write the results: {exc.strerror}")
+        # Nobody reads our results any more; keep the interpreter from complaining about it at exit.
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

@@ -51,6 +51,8 @@ class Stdout(Sink[StdoutSettings]):
         return await asyncio.to_thread(self._write, ())
 
     def _write(self, events: Sequence[Dressed]) -> Receipt:
+        if sys.stdout is None:  # the program was started with its stdout closed
+            return _CLOSED
         try:
             handle = sys.stdout.fileno()
             text = self._pretty(events, handle) if self._settings.format == "pretty" else _json(events)

@@ -47,11 +47,13 @@ class Database:
             StoreError: it is no database, or cannot be written.
         """
         if self._writable:
-            # It holds the records' last values: for nobody else's eyes. SQLite gives its other files the same mode.
             self._lock_file = _take_lock(self._path)
         elif not self._path.exists():
             raise StoreError(f"there is no store at {self._path}; it is made by the first `salesforce-poller run`")
         try:
+            if self._writable:
+                # It holds the records' last values: for nobody else's eyes. SQLite gives its other files the same mode.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             # First without aiosqlite: where it cannot open a file, it leaves a thread behind.
             sqlite3.connect(self._path).close()
             async with (self._writer if self._writable else self._reader).connect() as connection:

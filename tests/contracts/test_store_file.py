@@ -167,6 +167,11 @@ def guarded(tmp_path: Path) -> Iterator[Path]:
     tmp_path.chmod(0o700)
 
 
+def modes_in(folder: Path) -> set[int]:
+    """Return who may do what with the files of a folder."""
+    return {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
 class TestFile:
     """Files that are something else, and places where no file can be."""
 
@@ -195,9 +200,14 @@ class TestFile:
         with pytest.raises(StoreError, match="cannot use the store"):
             await opening(diary / "store.db")
 
+    async def test_the_store_is_for_nobody_elses_eyes(self, tmp_path: Path) -> None:
+        """It holds the last values of the org's records."""
+        async with Store(str(tmp_path / "private.db")):
+            assert modes_in(tmp_path) == {0o600}
+
     async def test_a_folder_in_the_files_place_is_a_problem(self, folder: Path) -> None:
-        """SQLite's own word for it."""
-        with pytest.raises(StoreError, match="unable to open database file"):
+        """Said in one line."""
+        with pytest.raises(StoreError, match="Is a directory"):
             await opening(folder)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
