@@ -157,6 +157,13 @@ class Webhook(Sink[WebhookSettings]):
                 return answers.receipt(response.status, response.headers, text, self._clock.now())
         except TimeoutError:
             return Receipt(Verdict.TRY_LATER, f"no answer within {self._settings.timeout.total_seconds():g} s")
+        except aiohttp.ClientSSLError as exc:
+            return Receipt(Verdict.TRY_LATER, capped(f"TLS: {exc}"))
+        except aiohttp.ClientConnectorError as exc:
+            return Receipt(
+                Verdict.TRY_LATER,
+                capped(f"cannot connect to {exc.host}:{exc.port}: {exc.os_error.strerror or exc.os_error}"),
+            )
         except (aiohttp.ClientError, OSError) as exc:
             return Receipt(Verdict.TRY_LATER, capped(answers.masked(f"{type(exc).__name__}: {exc}", self._secrets)))
 
