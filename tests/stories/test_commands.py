@@ -1,0 +1,119 @@
+"""What commands show: a check in green and red, a status that hides nothing, objects, events, a sample."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+from consumer import Consumer, a_consumer
+from world import World
+
+from salesforce_poller import config, views
+from salesforce_poller.errors import ConfigError
+from salesforce_poller.model import Kind
+
+CONFIG = """
+[store]
+url = "sqlite:///{folder}/store.db"
+[orgs.acme]
+login_url = "{url}"
+client_id = "simulated-client"
+client_secret = "simulated-secret"
+[orgs.acme.objects.Lead]
+fields = ["LastName", "Company", "Status", "Email"]
+[orgs.acme.objects.Contact]
+fields = ["LastName", "Shoe_Size__c"]
+[sinks.hook]
+type = "webhook"
+url = "{hook}"
+"""
+
+
+@pytest.fixture
+async def consumer() -> AsyncIterator[Consumer]:
+    """A consumer that takes everything."""
+    async with a_consumer() as made:
+        yield made
+
+
+@pytest.fixture
+def settings(world: World, consumer: Consumer, tmp_path: Path) -> config.Config:
+    """The configuration of this world's org and consumer, on the world's store."""
+    return config.parse(CONFIG.format(folder=tmp_path, url=world._url, hook=consumer.url), {})
+
+
+async def test_check_tells_good_from_bad(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A field that cannot be read makes the whole not ready; the rest is told all the same."""
+    assert not await views.show_findings(settings, clock=world.machine, as_json=True)
+    told = orjson.loads(capsys.readouterr().out)
+    marks = {(one["about"], one["mark"]) for one in told["findings"]}
+    assert {("acme", "good"), ("acme/Lead", "good"), ("acme/Contact", "bad"), ("sink hook", "good")} <= marks
+    assert any("Shoe_Size__c" in one["text"] for one in told["findings"])
+    assert told["calls_per_day"] == {"acme": 4_080}
+
+
+async def test_check_explains_a_refused_login(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What Salesforce said, and what to do about it."""
+    world.org.weather.arm("OAUTH_NO_RUN_AS_USER", times=None)
+    assert not await views.show_findings(settings, clock=world.machine, as_json=False)
+    assert "set a Run As user" in capsys.readouterr().out
+
+
+async def test_status_hides_neither_unread_feeds_nor_new_sinks(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is configured and has never worked is the first thing to know."""
+    await world.watch("Lead")
+    await views.show_status(settings, clock=world.machine, as_json=True)
+    told = orjson.loads(capsys.readouterr().out)
+    assert [feed["object"] for feed in told["feeds"]] == ["Lead"]
+    assert (told["unread"], told["new_sinks"]) == (["acme/Contact"], ["hook"])
+    await views.show_status(settings, clock=world.machine, as_json=False)
+    shown = capsys.readouterr().out
+    assert "not read yet" in shown
+    assert "new: begins with the next run" in shown
+
+
+async def test_events_are_found_by_what_one_knows_of_them(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kind and record; as CloudEvents for programs, oldest first."""
+    await world.watch("Lead")
+    lead = world.org.insert("Lead", LastName="Ng", Company="Acme")
+    world.org.insert("Lead", LastName="Other", Company="Acme")
+    await world.poll_after(60)
+    world.org.update(lead, Company="New")
+    await world.poll_after(60)
+    everything = views.Wanted(org=None, object=None, kind=None, record=lead, limit=10)
+    await views.show_events(settings, everything, as_json=True)
+    told = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["data"]["kind"] for one in told] == ["created", "updated"]
+    updated = views.Wanted(org="acme", object="Lead", kind=Kind.UPDATED, record=None, limit=10)
+    await views.show_events(settings, updated, as_json=False)
+    assert "Acme → New" in capsys.readouterr().out
+
+
+async def test_objects_says_how_each_can_be_polled(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LeadStatus is not replicateable, leads can be merged."""
+    await views.show_objects(settings, "acme", clock=world.machine, as_json=True)
+    how = {one["name"]: one["how"] for one in orjson.loads(capsys.readouterr().out)}
+    assert (how["Lead"], how["LeadStatus"]) == ("changes, deletes, merges", "changes, soft deletes")
+    with pytest.raises(ConfigError, match="no org named nobody"):
+        await views.show_objects(settings, "nobody", clock=world.machine, as_json=True)
+
+
+async def test_a_sample_arrives_and_its_answer_is_told(
+    world: World, settings: config.Config, consumer: Consumer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plainly no real event."""
+    assert await views.send_sample(settings, "hook", clock=world.machine)
+    assert [got["data"]["org"] for got in consumer.accepted] == ["sample"]
+    assert "accepted 202" in capsys.readouterr().out
+    consumer.down = True
+    assert not await views.send_sample(settings, "hook", clock=world.machine)
