@@ -3,10 +3,10 @@
 Called by ``poller.py`` after ``diff.py`` has decided.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from salesforce_poller.model import Event, Fields, Gap, Kind, Record, Sighting
+from salesforce_poller.model import Event, Gap, Kind, Record, Sighting
 from salesforce_poller.polling import diff, fingerprint
 from salesforce_poller.polling.diff import Change
 
@@ -31,22 +31,14 @@ def of_record(
     origin: Origin, change: Change, record: Record, sighting: Sighting | None, observed_at: datetime
 ) -> Event:
     """Make the event of a change of a row that could be read."""
+    event = _of(origin, change, record.id, diff.content_of(record, sighting), observed_at)
     before = sighting.fields if sighting else None
     known = before is not None and change.changed is not None
-    return Event(
-        id=event_id(origin, change, record.id, diff.content_of(record, sighting)),
-        kind=change.kind,
-        org=origin.org,
-        source=origin.source,
-        object=origin.object,
-        record_id=record.id,
-        time=change.time,
-        observed_at=observed_at,
+    return replace(
+        event,
         record=record.fields,
         changed=change.changed if known else None,
-        previous=fingerprint.nest(before, change.changed)
-        if before is not None and change.changed is not None
-        else None,
+        previous=fingerprint.nest(before or {}, change.changed or ()) if known else None,
         merged_into=record.merged_into if change.kind is Kind.MERGED else None,
         changed_by=record.changed_by,
     )
@@ -56,9 +48,13 @@ def of_vanished(
     origin: Origin, change: Change, record_id: str, sighting: Sighting | None, observed_at: datetime
 ) -> Event:
     """Make the event of a record that is gone for good; its state is the last one we saw, if we did."""
-    last: Fields | None = sighting.fields if sighting else None
+    event = _of(origin, change, record_id, sighting.digest if sighting else "", observed_at)
+    return replace(event, record=sighting.fields if sighting else None)
+
+
+def _of(origin: Origin, change: Change, record_id: str, content: str, observed_at: datetime) -> Event:
     return Event(
-        id=event_id(origin, change, record_id, sighting.digest if sighting else ""),
+        id=event_id(origin, change, record_id, content),
         kind=change.kind,
         org=origin.org,
         source=origin.source,
@@ -66,7 +62,6 @@ def of_vanished(
         record_id=record_id,
         time=change.time,
         observed_at=observed_at,
-        record=last,
     )
 
 

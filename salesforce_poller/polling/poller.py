@@ -47,9 +47,9 @@ log = structlog.get_logger()
 
 #: A sweep that did not work is tried again after this long; polls go on meanwhile.
 _SWEEP_AGAIN = timedelta(minutes=1).total_seconds()
+_REFUSED_SWEEP_AGAIN = timedelta(minutes=5).total_seconds()
 #: Describe tells of a hidden field at once; a column that it lists and a query refuses takes a second look.
 _MOST_DESCRIBES = 2
-_REFUSED_SWEEP_AGAIN = timedelta(minutes=5).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Feed:
 
     async def _start(self, columns: Schema) -> Watermarks:
         """Begin a feed that has never run."""
-        now = self._org.server_now()
+        now, self._sweep_error = self._org.server_now(), None
         if (told_since := plan.told_since(self.settings)) and told_since > now:
             raise Refused(f"start = {told_since.isoformat()} lies in the future; the feed begins then")
         covered = min(now, await self._covered_at_start(columns, now))

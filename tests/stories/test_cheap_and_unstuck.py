@@ -170,6 +170,18 @@ async def test_a_feed_begins_though_its_replication_calls_are_refused(world: Wor
     assert await world.kinds(record_id=lead) == ["created"]
 
 
+async def test_a_start_that_works_at_the_second_try_forgets_the_first(world: World) -> None:
+    """A refusal that has passed must neither be told any more nor cost the start its delete log."""
+    world.org.weather.arm("INSUFFICIENT_ACCESS", path="/updated", times=1)
+    world.org.weather.arm("SERVER_UNAVAILABLE", path="queryAll", times=1)
+    with pytest.raises(PollerError):
+        await world.watch()
+    world.pass_time(60)
+    await world.feed().tick()
+    [health] = await world.store.feeds.health()
+    assert health.last_error == ""
+
+
 async def test_a_refused_replication_call_is_probed_rarely(world: World) -> None:
     """A person must mend it; until then every try costs a call."""
     await world.watch(sweep_every="1h")
