@@ -3,9 +3,11 @@
     PollerError
     ├── ConfigError(problems)         show all of them, exit 2
     ├── TryLater(retry_after)         a bad moment: wait and ask again
+    │   └── LimitReached(daily)       … with less: a limit of the org is used up
     ├── SessionExpired                log in again, once
     ├── Refused(code, message)        a person must act
-    │   ├── LoginRefused              … on the credentials
+    │   ├── OrgRefused                … on the whole org: every feed of it stops and is probed rarely
+    │   │   └── LoginRefused          … on the credentials, the app or the user
     │   ├── FieldsUnknown             re-describe, drop the field, ask again
     │   └── ObjectUnknown             the object or the permission is gone
     ├── LocatorLost                   restart the page from the last committed row
@@ -17,8 +19,13 @@
         └── SchemaTooNew              a newer salesforce-poller wrote it
 
 Every edge turns the foreign exceptions it knows into one of these, chains the original as the cause and
-caps foreign text, so that nothing above an edge ever sees another library's error. Ground floor: imports nothing.
+caps foreign text, so that nothing above an edge ever sees another library's error. What Salesforce said travels beside
+the message as :class:`Facts`; ``salesforce/troubles.py`` has the table they come from. Ground floor: the standard
+library only.
 """
+
+from dataclasses import dataclass
+from enum import Enum
 
 #: Foreign text (bodies, driver messages) is cut to this many characters before it may reach a log or a person.
 FOREIGN_TEXT_LIMIT = 300
@@ -30,8 +37,55 @@ def capped(text: str, limit: int = FOREIGN_TEXT_LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+class Action(Enum):
+    """What happens next, in the words of the documentation."""
+
+    RETRY = "retry with backoff"
+    LOG_IN = "log in again, once"
+    RESTART_PAGE = "restart the page from the last committed row"
+    HALVE = "ask for half of it"
+    DROP_FIELD = "describe the object again and drop the field"
+    SLOW_DOWN = "slow down"
+    TELL_GAP = "tell a gap and go on from now"
+    PAUSE_FEED = "pause the feed and probe it"
+    STOP_ORG = "stop the org and probe it rarely"
+
+
+class Scope(Enum):
+    """How much of the configuration a trouble is about."""
+
+    FEED = "feed"
+    ORG = "org"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an answer that was not the one hoped for; empty strings where nothing is."""
+
+    #: The name of its row in ``salesforce/troubles.py``; short and stable, so that a store can keep it.
+    trouble: str = ""
+    #: Salesforce's errorCode, or the token endpoint's ``error``.
+    code: str = ""
+    #: The HTTP status.
+    status: int | None = None
+    #: Salesforce's own words, one line, capped.
+    said: str = ""
+    #: What a person can do about it.
+    advice: str = ""
+    #: Salesforce's own page about it.
+    help_url: str = ""
+    #: Names the request in Salesforce's own logs; their support asks for it.
+    request_id: str = ""
+    action: Action | None = None
+    scope: Scope = Scope.FEED
+
+
 class PollerError(Exception):
-    """Root of everything this program raises on purpose."""
+    """Root of everything this program raises on purpose; ``str()`` of it is one readable line."""
+
+    def __init__(self, message: str = "", *, facts: Facts | None = None) -> None:
+        super().__init__(message)
+        self.facts = facts or Facts()
 
 
 class ConfigError(PollerError):
@@ -45,9 +99,23 @@ class ConfigError(PollerError):
 class TryLater(PollerError):
     """A bad moment that may pass by itself; ``retry_after`` is the other side's wish in seconds, if it had one."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after: float | None = None, *, facts: Facts | None = None) -> None:
+        super().__init__(message, facts=facts)
         self.retry_after = retry_after
+
+
+class LimitReached(TryLater):
+    """A limit of the org is used up; ask less, and later.
+
+    ``daily`` tells the rolling 24-hour allocation of API requests, which the whole org shares and which comes back by
+    the hour, from limits that pass with the requests that hold them (concurrent requests, the rate of logins).
+    """
+
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, daily: bool, facts: Facts | None = None
+    ) -> None:
+        super().__init__(message, retry_after, facts=facts)
+        self.daily = daily
 
 
 class SessionExpired(PollerError):
@@ -57,13 +125,18 @@ class SessionExpired(PollerError):
 class Refused(PollerError):
     """Salesforce said no, and asking again unchanged will not help: a person must act."""
 
-    def __init__(self, message: str, *, code: str = "", status: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
+    def __init__(self, message: str, *, code: str = "", status: int | None = None, facts: Facts | None = None) -> None:
+        facts = facts or Facts(code=code, status=status)
+        super().__init__(message, facts=facts)
+        self.code = facts.code
+        self.status = facts.status
 
 
-class LoginRefused(Refused):
+class OrgRefused(Refused):
+    """The whole org is closed to us: locked, expired, without the API, or another org than the one we know."""
+
+
+class LoginRefused(OrgRefused):
     """The credentials, the app or the user are not accepted."""
 
 
