@@ -72,6 +72,10 @@ class World:
         self.stop.clear()
         self._feeds = {}
 
+    def small_pages(self) -> None:
+        """Have pages of 200 rows, the smallest that Salesforce gives, so that a few hundred rows make several."""
+        self.client._query_headers = {"sforce-query-options": "batchSize=200"}
+
     async def end(self) -> None:
         """End the poller's process; what is not in the store is forgotten."""
         await self._process.aclose()

@@ -12,8 +12,8 @@ import structlog
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import FieldsUnknown, LoginRefused, ObjectUnknown, Refused, TryLater
 from salesforce_poller.polling import schema
-from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.describe import ObjectInfo
+from salesforce_poller.salesforce.questions import Questions
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ _NO_SUCH_COLUMN = re.compile(r"No such column '([^']+)' on (?:entity|sobject of 
 class Columns:
     """The present schema of one feed."""
 
-    def __init__(self, object_name: str, wanted: Sequence[str] | None, *, org: Org, clock: Clock) -> None:
+    def __init__(self, object_name: str, wanted: Sequence[str] | None, *, org: Questions, clock: Clock) -> None:
         self._object = object_name
         self._wanted = wanted
         self._org = org
@@ -91,7 +91,7 @@ class Columns:
 
 
 async def describe_feed(
-    org: Org, object_name: str, wanted: Sequence[str] | None, unusable: frozenset[str] = frozenset()
+    org: Questions, object_name: str, wanted: Sequence[str] | None, unusable: frozenset[str] = frozenset()
 ) -> schema.Schema:
     """Choose a feed's columns (1 call to describe the object, 1 for each parent that a wanted path leads to)."""
     info = await org.describe(object_name)

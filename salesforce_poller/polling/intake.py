@@ -15,7 +15,7 @@ from salesforce_poller.model import Event, Gap, Record, Sighting, Watermarks
 from salesforce_poller.polling import diff, events, plan
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
-from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.questions import Questions
 from salesforce_poller.store.feeds import Feeds
 
 
@@ -23,7 +23,14 @@ class Intake:
     """Takes the pages of one feed in, and counts what a turn brought."""
 
     def __init__(
-        self, object_name: str, settings: FeedSettings, *, org: Org, store: Feeds, clock: Clock, stop: asyncio.Event
+        self,
+        object_name: str,
+        settings: FeedSettings,
+        *,
+        org: Questions,
+        store: Feeds,
+        clock: Clock,
+        stop: asyncio.Event,
     ) -> None:
         self._object = object_name
         self._settings = settings

@@ -1,6 +1,6 @@
 """One feed, turn by turn: the hands of this room. ``plan``, ``schema``, ``diff`` and ``events`` think for it.
 
-The scheduler calls :meth:`Feed.tick`; a turn asks ``salesforce/client.py`` for pages, lets ``diff.decide`` say what
+The scheduler calls :meth:`Feed.tick`; a turn asks ``salesforce/questions.py`` for pages, lets ``diff.decide`` say what
 happened to each row, and hands every page to ``store/feeds.py:commit_page``, where events, sightings and watermarks go
 to disk together. From there ``delivery/dispatcher.py`` takes over; this room never hears of a sink.
 
@@ -40,7 +40,7 @@ from salesforce_poller.polling.reading import follow
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce import soql
-from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.questions import Questions
 from salesforce_poller.store.feeds import Feeds
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ class Feed:
         object_name: str,
         settings: FeedSettings,
         *,
-        org: Org,
+        org: Questions,
         store: Feeds,
         clock: Clock,
         rng: random.Random,

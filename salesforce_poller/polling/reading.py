@@ -13,7 +13,7 @@ import structlog
 from salesforce_poller.errors import LocatorLost, TooMuch, TryLater
 from salesforce_poller.model import Record, Window
 from salesforce_poller.polling import plan
-from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.questions import Questions
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Step:
     last: bool
 
 
-async def follow(org: Org, window: Window, *, proven_before: datetime) -> AsyncGenerator[Step]:
+async def follow(org: Questions, window: Window, *, proven_before: datetime) -> AsyncGenerator[Step]:
     """Yield the pages of a window in order, one in memory at a time (1 call each).
 
     A lost locator is resumed from the last proven row; a query that takes too long is cut in halves, the earlier one

@@ -1,57 +1,79 @@
-"""The hands of this room: the only file here that imports httpx; ``auth``, ``soql``, ``wire`` and ``describe`` think.
+"""One org over HTTP: every request that the org counts goes through :meth:`Org.send`, and nothing else does.
 
-Called by ``polling/poller.py`` (every turn), ``check.py`` and the ``objects`` command. It never retries by itself, with
-one exception that only it can see: a session that expired is renewed once and the request is sent again. When to try
-a failed turn again is the poller's decision.
+Feeds ask through a ``sharing.py:Seat`` in front of it; ``check.py`` and the ``objects`` command ask it directly. It
+never retries by itself, with one exception that only it can see: a session that expired is renewed once and the
+request is sent again. When to try a failed turn again is the poller's decision.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlencode
-
-import httpx
+from typing import Any, Protocol, Self
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import LoginRefused, Refused, SessionExpired, TryLater, capped
-from salesforce_poller.model import Record, Window
-from salesforce_poller.salesforce import auth, describe, instants, soql, wire
+from salesforce_poller.errors import LimitReached, PollerError, Refused, SessionExpired, TryLater
+from salesforce_poller.salesforce import auth, wire
+from salesforce_poller.salesforce.questions import Questions, Request
+from salesforce_poller.salesforce.session import Session
 from salesforce_poller.salesforce.settings import OrgSettings
+from salesforce_poller.salesforce.transport import Answer, Transport, Unreachable
+from salesforce_poller.salesforce.usage import Usage, read_usage
 
 #: A URI and its headers may have 16,384 bytes together (REST API Developer Guide, 414 and 431); a longer query is
 #: sent in a Composite body instead, where that limit does not apply.
 LONGEST_URL = 13_500
+#: A Composite request may have this many parts, and this many of them may be queries (Composite Request Body).
+MOST_PARTS, MOST_QUERIES = 25, 5
+#: A page has this many rows at most, which is also what it has when nothing is said.
+MOST_ROWS = 2000
 #: The edge does not know the host (420), or sends us to another one: the instance moved, or the org is gone.
 _MOVED = frozenset({301, 302, 307, 308, 420})
-#: Says who calls in the org's own logs and in Change Data Capture's changeOrigin.
-_HEADERS = {"accept": "application/json", "sforce-call-options": "client=salesforce-poller"}
 
 
-class _Unreachable(TryLater):
-    """Nobody answers at the address that the last login told."""
+_Parts = Mapping[str, Any]
 
 
-class Org:
-    """One Salesforce organisation over HTTP. Use as an async context manager, or call :meth:`close`.
+class Meter(Protocol):
+    """Counts the calls of one org and decides whether there may be another one."""
 
-    Every method raises the errors of ``salesforce_poller.errors`` and no others.
-    """
+    async def admit(self, kind: str) -> None:
+        """Count a call that is about to be sent. Raises LimitReached instead when there may be none."""
 
-    def __init__(self, name: str, settings: OrgSettings, *, clock: Clock) -> None:
+    def heard(self, usage: Usage) -> None:
+        """Take note of what the org says of its own limit; it lags and goes backwards."""
+
+    def refused(self, error: LimitReached) -> None:
+        """Take note that the org would not have a call."""
+
+
+class Unlimited:
+    """The meter of commands that a person starts: they tell beforehand what they cost."""
+
+    async def admit(self, kind: str) -> None:
+        """Let it pass."""
+
+    def heard(self, usage: Usage) -> None:
+        """Nobody asks."""
+
+    def refused(self, error: LimitReached) -> None:
+        """The caller gets the error."""
+
+
+class Org(Questions):
+    """One Salesforce organisation. Use as an async context manager, or call :meth:`close`."""
+
+    def __init__(self, name: str, settings: OrgSettings, *, clock: Clock, meter: Meter | None = None) -> None:
         self.name = name
-        #: API requests sent so far that count towards the org's daily limit.
-        self.calls = 0
-        self._settings = settings
-        self._clock = clock
-        self._http = httpx.AsyncClient(
-            timeout=settings.timeout, headers=_HEADERS, follow_redirects=False, trust_env=True
-        )
-        self._token: auth.Token | None = None
-        self._organization_id: str | None = None
-        self._login_lock = asyncio.Lock()
-        self._server_time: tuple[datetime, float] | None = None
+        self.api_version = settings.api_version
+        #: API requests sent so far that count towards the org's daily limit, by kind.
+        self.calls_by_kind: Counter[str] = Counter()
+        self._meter = meter or Unlimited()
+        self._transport = Transport(settings, clock=clock)
+        self._session = Session(settings, self._transport)
+        #: Advice that the org may follow; its own default is left unsaid (REST API, Query Options Header).
+        size = settings.page_size
+        self._query_headers = {} if size == MOST_ROWS else {"sforce-query-options": f"batchSize={size}"}
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,172 +85,101 @@ class Org:
 
     async def close(self) -> None:
         """Hang up."""
-        await self._http.aclose()
+        await self._transport.close()
 
-    # ------------------------------------------------------------------ who and when
+    @property
+    def calls(self) -> int:
+        """API requests sent so far that count towards the org's daily limit."""
+        return self.calls_by_kind.total()
 
     async def login(self) -> None:
         """Log in now instead of at the first request."""
-        await self._session(stale=None)
+        await self._session.token()
 
     async def organization_id(self) -> str:
-        """Return the organisation's own id (18 characters); it names the source of every event."""
-        if self._organization_id is None:
-            token = await self._session(stale=None)
-            self._organization_id = token.organization_id or await self._ask_organization_id(token)
-        return self._organization_id
+        """Return the organisation's own id (18 characters)."""
+        return await self._session.organization_id()
 
     def server_now(self) -> datetime:
-        """Return Salesforce's time: its last ``Date`` header, moved on by the time since. Never our own clock.
+        """Return Salesforce's time; see ``transport.py``."""
+        return self._transport.server_now()
+
+    # ------------------------------------------------------------------ asking
+
+    async def ask(self, *requests: Request) -> list[Any | PollerError]:
+        """Answer requests, at most 25 with 5 queries among them (1 call): one alone as it is, several as a Composite.
+
+        Raises what concerns all of them; see :meth:`send`.
+        """
+        if len(requests) == 1 and len(requests[0].url) <= LONGEST_URL:
+            try:
+                return [await self.send(requests[0].kind, "GET", requests[0].url, headers=self._headers(requests[0]))]
+            except SessionExpired:
+                raise
+            except PollerError as exc:
+                return [exc]
+        answer = await self.send("composite", "POST", self._path("composite"), json=self._composite(requests))
+        parts = wire.read_parts(answer, len(requests))
+        for part in parts:
+            if isinstance(part, LimitReached):
+                self._meter.refused(part)
+        return parts
+
+    async def follow(self, url: str) -> Any:
+        """Get the next page of a query (1 call)."""
+        return await self.send("page", "GET", url)
+
+    async def send(
+        self, kind: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, json: Any = None
+    ) -> Any:
+        """Send one metered request and return the JSON of a good answer; renew an expired session once.
 
         Raises:
-            TryLater: when it has not answered anything yet.
+            LimitReached: the meter or the org would have no more calls.
+            PollerError: what ``wire.error_of`` makes of a bad answer.
         """
-        if self._server_time is None:
-            raise TryLater("Salesforce has not told its time yet")
-        at, heard = self._server_time
-        return at + timedelta(seconds=self._clock.monotonic() - heard)
-
-    # ------------------------------------------------------------------ what there is
-
-    async def describe_global(self) -> tuple[describe.ObjectSummary, ...]:
-        """List the org's objects (1 call)."""
-        return describe.read_global(await self._get(self._path("sobjects")))
-
-    async def describe(self, object_name: str) -> describe.ObjectInfo:
-        """Describe one object (1 call). Raises ObjectUnknown when this user cannot see it."""
-        if not soql.is_name(object_name):
-            raise Refused(f"not the API name of an object: {capped(object_name)}")
-        return describe.read_object(await self._get(self._path(f"sobjects/{object_name}/describe")))
-
-    # ------------------------------------------------------------------ what changed
-
-    async def pages(self, window: Window) -> AsyncGenerator[wire.Page]:
-        """Ask for a window through queryAll and follow its pages (1 call each), one page in memory at a time.
-
-        queryAll, because it also returns deleted and merged rows (REST API Developer Guide, QueryAll).
-        Raises LocatorLost when a page's locator was released; the caller goes on from its last committed row.
-        """
-        answer = await self._query(soql.render(window))
-        while True:
-            page = wire.read_page(answer, window)
-            yield page
-            if page.next_url is None:
-                return
-            answer = await self._get(page.next_url)
-
-    async def records(self, window: Window, ids: Sequence[str]) -> AsyncGenerator[Record]:
-        """Read certain records of a window's object, deleted ones included (1 call for every 400 ids)."""
-        for batch in soql.id_batches(ids):
-            answer = await self._query(soql.render_by_ids(window, batch))
-            while True:
-                page = wire.read_page(answer, window)
-                for record in page.records:
-                    yield record
-                if page.next_url is None:
-                    break
-                answer = await self._get(page.next_url)
-
-    async def covered_until(self, object_name: str, start: datetime, end: datetime) -> datetime:
-        """Return getUpdated's ``latestDateCovered`` (1 call): everything stamped before it is committed."""
-        answer = await self._get(self._path(f"sobjects/{object_name}/updated/"), _span(start, end))
-        return wire.read_updated(answer)
-
-    async def deleted(self, object_name: str, start: datetime, end: datetime) -> wire.DeletedIds:
-        """Ask the delete log (1 call)."""
-        answer = await self._get(self._path(f"sobjects/{object_name}/deleted/"), _span(start, end))
-        return wire.read_deleted(answer)
-
-    # ------------------------------------------------------------------ the wire
-
-    def _path(self, resource: str) -> str:
-        return f"/services/data/v{self._settings.api_version}/{resource}"
-
-    async def _query(self, query: str) -> Any:
-        path, parameters = self._path("queryAll"), {"q": query}
-        url = f"{path}?{urlencode(parameters)}"
-        if len(url) <= LONGEST_URL:
-            return await self._get(path, parameters)
-        body = {"compositeRequest": [{"method": "GET", "url": url, "referenceId": "query"}]}
-        answer = await self._send("POST", self._path("composite"), json=body)
-        return wire.read_first_part(answer)
-
-    async def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
-        return await self._send("GET", path, params=parameters)
-
-    async def _send(self, method: str, path: str, **parts: Any) -> Any:
-        """Send one metered request; renew an expired session once."""
-        token = await self._session(stale=None)
+        token = await self._session.token()
+        parts = {"headers": headers or {}, "json": json}
         try:
-            return await self._send_once(token, method, path, **parts)
+            return await self._send_once(token, kind, method, path, parts)
         except SessionExpired:
-            token = await self._session(stale=token)
+            token = await self._session.token(stale=token)
         try:
-            return await self._send_once(token, method, path, **parts)
+            return await self._send_once(token, kind, method, path, parts)
         except SessionExpired as exc:
             raise Refused(f"the session was refused again right after logging in ({exc})", status=401) from exc
 
-    async def _send_once(self, token: auth.Token, method: str, path: str, **parts: Any) -> Any:
-        headers = {"authorization": f"Bearer {token.access_token}"}
-        self.calls += 1
+    async def _send_once(self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts) -> Any:
+        answer = await self._metered(token, kind, method, path, parts)
         try:
-            response = await self._exchange(method, token.instance_url + path, headers=headers, **parts)
-        except _Unreachable:
-            self._forget(token)
+            return wire.decipher(answer.status, answer.headers, answer.body)
+        except LimitReached as exc:
+            self._meter.refused(exc)
             raise
-        if response.status_code in _MOVED:
-            self._forget(token)
-            raise TryLater(f"HTTP {response.status_code}: the org is not here (any more); the next try logs in anew")
-        return wire.decipher(response.status_code, response.headers, response.content)
 
-    async def _session(self, stale: auth.Token | None) -> auth.Token:
-        """Return a session that is not the stale one; however many polls meet a 401, one of them logs in."""
-        async with self._login_lock:
-            if self._token is None or self._token is stale:
-                self._token = await self._log_in(stale)
-            return self._token
-
-    def _forget(self, token: auth.Token) -> None:
-        """Log in anew next time: only a login tells where an org is that was moved to another instance."""
-        if self._token is token:
-            self._token = None
-
-    async def _log_in(self, stale: auth.Token | None) -> auth.Token:
-        self._organization_id = None  # a refreshed sandbox answers to the same name
-        if self._settings.auth == "access_token":
-            if stale is not None:
-                raise LoginRefused("the access token is not accepted any more; put a new one into the configuration")
-            return auth.given_token(self._settings)
-        form = auth.token_request(self._settings)
-        response = await self._exchange("POST", self._settings.login_url + auth.TOKEN_PATH, data=form)
-        return auth.read_token(response.status_code, response.content)
-
-    async def _ask_organization_id(self, token: auth.Token) -> str:
-        """Ask userinfo, which is not metered, when the token itself does not tell."""
-        headers = {"authorization": f"Bearer {token.access_token}"}
-        response = await self._exchange("GET", token.instance_url + auth.USERINFO_PATH, headers=headers)
-        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise LoginRefused("the access token is not accepted (userinfo)", status=response.status_code)
-        answer = wire.decipher(response.status_code, response.headers, response.content)
-        return wire.read_organization_id(answer)
-
-    async def _exchange(self, method: str, url: str, **parts: Any) -> httpx.Response:
-        host = url.partition("://")[2].partition("/")[0]
+    async def _metered(self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts) -> Answer:
+        headers = {**parts["headers"], "authorization": f"Bearer {token.access_token}"}
+        await self._meter.admit(kind)
+        self.calls_by_kind[kind] += 1
         try:
-            # httpx waits as long for each piece of an answer; a server that drips would never be given up.
-            async with asyncio.timeout(self._settings.timeout):
-                response = await self._http.request(method, url, **parts)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-            raise _Unreachable(f"cannot reach {host}: {capped(str(exc)) or type(exc).__name__}") from exc
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise TryLater(f"no answer from {host}: {capped(str(exc)) or type(exc).__name__}") from exc
-        except TimeoutError as exc:
-            raise TryLater(f"no whole answer from {host} within {self._settings.timeout:g}s") from exc
-        if "date" in response.headers:
-            with wire.expected_shape():
-                self._server_time = (instants.http_date(response.headers["date"]), self._clock.monotonic())
-        return response
+            answer = await self._transport.exchange(method, token.instance_url + path, **{**parts, "headers": headers})
+        except Unreachable:
+            self._session.forget(token)
+            raise
+        if usage := read_usage(answer.headers):
+            self._meter.heard(usage)
+        if answer.status in _MOVED:
+            self._session.forget(token)
+            raise TryLater(f"HTTP {answer.status}: the org is not here (any more); the next try logs in anew")
+        return answer
 
+    def _composite(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Return the body of a Composite request whose parts run in this order, each on its own."""
+        parts = [
+            {"method": "GET", "url": one.url, "referenceId": f"part{n}", "httpHeaders": self._headers(one)}
+            for n, one in enumerate(requests)
+        ]
+        return {"allOrNone": False, "collateSubrequests": False, "compositeRequest": parts}
 
-def _span(start: datetime, end: datetime) -> dict[str, str]:
-    return {"start": instants.literal(start), "end": instants.literal(end)}
+    def _headers(self, request: Request) -> dict[str, str]:
+        return self._query_headers if request.kind == "query" else {}

@@ -44,6 +44,8 @@ class OrgSettings(BaseModel):
     access_token: SecretStr | None = None
     #: Pinned, never "the newest": a new version may change what a query answers.
     api_version: Annotated[str, AfterValidator(_api_version)] = "66.0"
+    #: Rows in one page of an answer; fewer need less memory where rows are large, and more calls.
+    page_size: int = Field(default=2000, ge=200, le=2000)
     #: Seconds to wait for one answer. Salesforce gives up on a query after 120 s, so a little more than that.
     timeout: float = Field(default=130.0, gt=0)
 

@@ -135,10 +135,22 @@ def read_record(row: Mapping[str, Any], window: Window) -> Record:
 
 
 @expected_shape()
-def read_first_part(answer: Any) -> Any:
-    """Open the first subrequest's answer in a Composite answer; its own status is what counts. Raises like decipher."""
-    part = answer["compositeResponse"][0]
-    return decipher(part["httpStatusCode"], {}, orjson.dumps(part["body"]))
+def read_parts(answer: Any, count: int) -> list[Any | PollerError]:
+    """Open a Composite answer: each part by its own status, since the outer 200 says nothing.
+
+    An error stands in its answer's place.
+
+    Raises:
+        TryLater: when there are not as many parts as were asked for.
+    """
+    parts = answer["compositeResponse"]
+    if len(parts) != count:
+        raise ValueError(f"{len(parts)} parts instead of {count}")
+    return [_read_part(part["httpStatusCode"], part["body"]) for part in parts]
+
+
+def _read_part(status: int, body: Any) -> Any | PollerError:
+    return body if status in _OK else error_of(status, {}, orjson.dumps(body))
 
 
 @expected_shape()

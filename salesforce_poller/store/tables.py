@@ -5,6 +5,10 @@ sightings   what each record looked like last time             one row a record
 events      what changed; append-only, in order of position    one row an event
 sinks       how far each sink has taken the events             one row a sink
 parked      deliveries that were not simply accepted           rows for exceptions only
+calls       API calls that an org was asked, by the minute     one row a minute with calls
+orgs        what an org said of its limits, and whether it     one row an org
+            is paused
+secrets     what must be remembered and not be read            one row a secret
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,9 +18,11 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -75,6 +81,11 @@ feeds = Table(
     Column("polled_at", Instant),  # machine time of the last turn that went well
     Column("failing_since", Instant),  # machine time of the first failed turn since then
     Column("last_error", Text, nullable=False, server_default=""),
+    Column("backfill_job", String(18)),  # the Bulk query job that is being read
+    Column("backfill_locator", Text),  # where in its results; null: at their beginning
+    Column("backfill_rows", BigInteger, nullable=False, server_default="0"),  # rows read so far
+    Column("backfill_total", BigInteger),  # about how many there are; null: not known
+    Column("reconciled_at", Instant),  # the org's time at which ids were last compared
     UniqueConstraint("org", "object"),
 )
 
@@ -133,4 +144,35 @@ parked = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Index("ix_parked_due", "sink", "dead", "due_at"),
     Index("ix_parked_record", "sink", "record_key", "position"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("org", String, primary_key=True),
+    Column("minute", BigInteger, primary_key=True),  # whole minutes since 1970 UTC, machine time
+    Column("calls", Integer, nullable=False),
+)
+
+orgs = Table(
+    "orgs",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("heard_at", Instant),  # machine time of what follows
+    Column("used", BigInteger),  # API requests of the whole org in 24 hours, as it says
+    Column("allowed", BigInteger),  # and how many it may have
+    Column("budget", BigInteger),  # of which we may spend this many
+    Column("stretch", Float, nullable=False, server_default="1"),  # intervals are this many times as long
+    Column("stretched_until", Instant),
+    Column("paused_until", Instant),
+    Column("pause_reason", Text, nullable=False, server_default=""),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("org", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # encrypted with [store] secret_key
+    Column("written_at", Instant, nullable=False),
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from builders import NOON, an_event
@@ -16,6 +17,7 @@ from polling_builders import some_marks
 from sqlalchemy import create_engine
 
 from salesforce_poller.errors import SchemaTooNew, StoreError, StoreInUse
+from salesforce_poller.store.database import _alembic
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.tables import metadata
 
@@ -121,8 +123,26 @@ class TestSchema:
         engine = create_engine(f"sqlite:///{by_code}")
         metadata.create_all(engine)
         engine.dispose()
-        words = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name"
-        assert ask(path, words) == ask(by_code, words)
+        assert shape(path) == shape(by_code)
+
+    async def test_a_store_of_the_first_version_keeps_what_it_holds(self, path: Path) -> None:
+        """An upgrade adds; progress and events stay."""
+        engine = create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            config = _alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+        engine.dispose()
+        ask(
+            path,
+            "INSERT INTO feeds (org, object, started_at, organization_id, seen_through, settled_through,"
+            " deleted_through, backfill_until, backfill_done, primed)"
+            " VALUES ('acme', 'Lead', 1, '00D', 2000, 1000, 1000, 1000, 1, 1)",
+        )
+        async with Store(str(path)) as store:
+            marks = await store.feeds.watermarks("acme", "Lead")
+            assert marks is not None
+            assert (marks.organization_id, marks.primed) == ("00D", True)
 
     async def test_an_empty_database_is_brought_up_to_date(self, path: Path) -> None:
         """The oldest schema there can be. Looking at it is refused, and changes nothing."""
@@ -143,6 +163,27 @@ class TestSchema:
             with pytest.raises(SchemaTooNew, match="schema 9999"):
                 await opening(path, writable=writable)
         assert ask(path, "SELECT count(*) FROM events") == [(1,)]
+
+
+def shape(path: Path) -> list[object]:
+    """Return everything that SQLite knows of a file's tables but the order in which they were told."""
+    tables = [str(name) for (name,) in ask(path, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    columns = 'name, type, "notnull", dflt_value, pk'
+    return [
+        (
+            table,
+            ask(path, f"SELECT {columns} FROM pragma_table_info('{table}') ORDER BY name"),
+            ask(path, f'SELECT "from", "table", "to", on_delete FROM pragma_foreign_key_list(\'{table}\')'),
+            ask(
+                path,
+                f"SELECT one.\"unique\", one.origin, part.name FROM pragma_index_list('{table}') AS one"
+                " JOIN pragma_index_info(one.name) AS part ORDER BY one.origin, one.name, part.seqno",
+            ),
+            ask(path, f"SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_master WHERE name = '{table}'"),
+        )
+        for table in tables
+        if "alembic" not in table
+    ]
 
 
 @pytest.fixture

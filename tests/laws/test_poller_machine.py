@@ -129,7 +129,7 @@ class Life(RuleBasedStateMachine):
 
     def _small_pages(self) -> None:
         """Have pages of 200 rows, the smallest that Salesforce gives, so that a few hundred rows make several."""
-        self.world.client._http.headers["sforce-query-options"] = "batchSize=200"
+        self.world.small_pages()
 
     # ------------------------------------------------------------------ people at work
 

@@ -13,7 +13,7 @@ from salesforce_poller.simulator import replication
 async def paged_leads(world: World) -> None:
     """Watch, and have 4,000 leads in pages of 200, a hundred a second."""
     await world.watch()
-    world.client._http.headers["sforce-query-options"] = "batchSize=200"
+    world.small_pages()
     world.pass_time(30)
     for _ in range(40):
         world.org.insert_many("Lead", [{"LastName": "L", "Company": "Acme"} for _ in range(100)])

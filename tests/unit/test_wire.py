@@ -1,5 +1,6 @@
 """salesforce/wire.py: answers deciphered, and the table of errors by (status, body)."""
 
+import functools
 import re
 from typing import Any
 
@@ -261,13 +262,18 @@ class TestReading:
         """From userinfo."""
         assert wire.read_organization_id({"organization_id": "00D5g000008abcdEAA"}) == "00D5g000008abcdEAA"
 
-    def test_a_composites_first_part_has_its_own_status(self) -> None:
-        """An outer 200 says nothing."""
-        good = {"compositeResponse": [{"httpStatusCode": 200, "body": {"done": True, "records": []}}]}
-        assert wire.read_first_part(good) == {"done": True, "records": []}
-        bad = {"compositeResponse": [{"httpStatusCode": 400, "body": [{"errorCode": "INVALID_FIELD", "message": "x"}]}]}
-        with pytest.raises(FieldsUnknown):
-            wire.read_first_part(bad)
+    def test_the_parts_of_a_composite_have_their_own_statuses(self) -> None:
+        """An outer 200 says nothing; an error stands in its answer's place, and takes nobody with it."""
+        fine = {"httpStatusCode": 200, "body": {"done": True, "records": []}}
+        bad = {"httpStatusCode": 400, "body": [{"errorCode": "INVALID_FIELD", "message": "x"}]}
+        told = wire.read_parts({"compositeResponse": [fine, bad, fine]}, 3)
+        assert told[0] == told[2] == {"done": True, "records": []}
+        assert isinstance(told[1], FieldsUnknown)
+
+    def test_a_composite_without_all_its_parts_is_a_bad_moment(self) -> None:
+        """No feed may take another one's answer for its own."""
+        with pytest.raises(TryLater, match="1 parts instead of 2"):
+            wire.read_parts({"compositeResponse": [{"httpStatusCode": 200, "body": {}}]}, 2)
 
     @pytest.mark.parametrize(
         "answer",
@@ -281,8 +287,9 @@ class TestReading:
     def test_an_answer_of_another_shape_is_a_bad_moment(self, answer: Any) -> None:
         """Whoever wrote it, it is not what was asked for; a later answer will be."""
         why = re.escape("the answer is not what was asked for")
+        one_part = functools.partial(wire.read_parts, count=1)
         with pytest.raises(TryLater, match=why):
             wire.read_page(answer, WINDOW)
-        for read in (wire.read_deleted, wire.read_updated, wire.read_first_part, wire.read_organization_id):
+        for read in (wire.read_deleted, wire.read_updated, one_part, wire.read_organization_id):
             with pytest.raises(TryLater, match=why):
                 read(answer)
