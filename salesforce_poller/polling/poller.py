@@ -25,22 +25,22 @@ from salesforce_poller.errors import (
     ObjectUnknown,
     PollerError,
     Refused,
-    ReplicationDateInvalid,
     Stopped,
     StoreError,
-    TooMuch,
     TryLater,
 )
-from salesforce_poller.model import Gap, PollFailure, PollReport, Sighting, Watermarks, Window
+from salesforce_poller.model import PollFailure, PollReport, Sighting, Watermarks, Window
 from salesforce_poller.polling import plan
 from salesforce_poller.polling.columns import Columns
 from salesforce_poller.polling.intake import Intake
 from salesforce_poller.polling.patience import pause_after
 from salesforce_poller.polling.reading import follow
+from salesforce_poller.polling.replication import Deletions, Replication
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce import soql
 from salesforce_poller.salesforce.questions import Questions
+from salesforce_poller.salesforce.wire import Page
 from salesforce_poller.store.feeds import Feeds
 
 log = structlog.get_logger()
@@ -53,12 +53,11 @@ _MOST_DESCRIBES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Deletions:
-    """What the delete log told, and how far it is covered now."""
+class Opening:
+    """The first page of a window, or the error in its place, asked for no earlier than ``at`` (the org's time, UTC)."""
 
-    #: (id, deletedDate), UTC.
-    rows: tuple[tuple[str, datetime], ...]
-    through: datetime
+    at: datetime
+    page: Page | PollerError
 
 
 class Feed:
@@ -85,6 +84,7 @@ class Feed:
         self._report = report
         self._columns = Columns(object_name, settings.fields, org=org, clock=clock)
         self._intake = Intake(object_name, settings, org=org, store=store, clock=clock, stop=stop)
+        self._replication = Replication(object_name, org)
         self._turn_lock = asyncio.Lock()
         self._next_sweep = 0.0
         self._sweep_error: PollerError | None = None
@@ -183,7 +183,7 @@ class Feed:
             window = plan.prime_window(columns, self.settings, marks)
             marks = await self._read(window, marks, columns, proven_before=covered, silent=True)
             if self._sweep_error is None:
-                _, deletions = await self._delete_log(columns, marks, now)
+                deletions = await self._deletions(columns, marks, now)
                 await self._confirm(columns, marks, deletions, silent=True)
             marks = replace(marks, primed=True)
         await self._intake.commit(marks)
@@ -193,7 +193,9 @@ class Feed:
     async def _covered_at_start(self, columns: Schema, now: datetime) -> datetime:
         """Ask how far everything is committed; a feed whose replication calls are refused begins without them."""
         try:
-            return await self._covered_until(columns, plan.Span(now - plan.START_SPAN, now))
+            if not columns.replicateable:
+                return now - plan.LOOK_BACK  # nothing tells; it is believed of what is ten minutes old
+            return await self._replication.covered_until(plan.Span(now - plan.START_SPAN, now))
         except (FieldsUnknown, LoginRefused, ObjectUnknown):
             raise
         except Refused as exc:
@@ -228,15 +230,27 @@ class Feed:
     async def _sweep(self, columns: Schema, marks: Watermarks) -> Watermarks:
         """Read what is new, committed late or deleted for good. The order matters: see ``plan.py``."""
         now = self._org.server_now()
-        covered = await self._covered_until(columns, plan.updated_span(marks, now))
-        gaps, deletions = await self._delete_log(columns, marks, now)
         window = plan.sweep_window(columns, self.settings, marks, self._swept_through)
-        marks = await self._read(window, marks, columns, proven_before=covered, sweeping=True)
+        covered, deletions, first = await self._look(columns, marks, window, now)
+        marks = await self._read(window, marks, columns, proven_before=covered, first=first, sweeping=True)
         await self._confirm(columns, marks, deletions)
         marks = plan.settled(plan.logged(marks, deletions.through, now), covered, now)
-        await self._intake.take_gaps(gaps, marks)
+        await self._intake.take_gaps(deletions.gaps, marks)
         self._swept_through = None
         return marks
+
+    async def _look(
+        self, columns: Schema, marks: Watermarks, window: Window, now: datetime
+    ) -> tuple[datetime, Deletions, Opening | None]:
+        """Ask the log of changes and, after it, for the window's first page, all in one call where that works."""
+        if not columns.replicateable:
+            return now - plan.LOOK_BACK, Deletions((), marks.deleted_through), None
+        updated, (deleted, _) = plan.updated_span(marks, now), plan.deleted_span(marks, now)
+        look = await self._org.look(window, updated=(updated.start, updated.end), deleted=(deleted.start, deleted.end))
+        covered = await self._replication.covered_until(updated, look.covered)
+        deletions = await self._replication.deletions(marks, now, look.deleted)
+        # A page that was read before it was known how far everything is committed proves nothing.
+        return covered, deletions, None if isinstance(look.covered, PollerError) else Opening(now, look.page)
 
     async def _backfill(self, columns: Schema, marks: Watermarks, *, until: float) -> Watermarks:
         """Read on in what was there before the feed started, one page at a time, until the next turn is due."""
@@ -259,6 +273,7 @@ class Feed:
         columns: Schema,
         *,
         proven_before: datetime,
+        first: Opening | None = None,
         silent: bool = False,
         sweeping: bool = False,
     ) -> Watermarks:
@@ -266,8 +281,10 @@ class Feed:
 
         What a sweep has read of its window need not be read again by the next one, should this one not get to its end.
         """
-        opened_at, highest = self._org.server_now(), marks.seen_through
-        async with aclosing(follow(self._org, window, proven_before=proven_before)) as steps:
+        opened_at, highest = first.at if first else self._org.server_now(), marks.seen_through
+        async with aclosing(
+            follow(self._org, window, proven_before=proven_before, first=first and first.page)
+        ) as steps:
             async for step in steps:
                 highest = max([highest, *(record.stamp for record in step.records)])
                 if step.last:
@@ -279,55 +296,12 @@ class Feed:
                     self._swept_through = step.left.after[0]
         return marks
 
-    async def _covered_until(self, columns: Schema, span: plan.Span) -> datetime:
-        """Ask how far everything is committed; where nothing tells, believe it of what is ten minutes old."""
-        if not columns.replicateable:
-            return span.end - plan.LOOK_BACK
-        recent, longest = plan.Span(span.end - plan.SHORTEST_SPAN, span.end), span.end
-        while True:
-            try:
-                return min(longest, await self._org.covered_until(self.object, span.start, span.end))
-            except TooMuch:
-                # More ids than one answer may have. The last resort is a span that is young enough to be small; it
-                # might not be told of an older transaction, and is believed only as far as objects without any span.
-                narrower = plan.halved(span) or recent
-                longest = span.end if narrower != recent else span.end - plan.LOOK_BACK
-            except ReplicationDateInvalid:
-                # A very young org ("startDate before org replication enabled date"), or a clock that jumped.
-                narrower = recent
-            if span == recent:
-                raise TryLater("getUpdated does not answer for the last two minutes")
-            span = narrower
-
     # ------------------------------------------------------------------ deletions
 
-    async def _delete_log(self, columns: Schema, marks: Watermarks, now: datetime) -> tuple[list[Gap], Deletions]:
-        """Ask the delete log since where we stopped; what it cannot tell any more is a gap, never silence."""
+    async def _deletions(self, columns: Schema, marks: Watermarks, now: datetime) -> Deletions:
         if not columns.replicateable:
-            return [], Deletions((), marks.deleted_through)
-        span, gap = plan.deleted_span(marks, now)
-        gaps = [gap] if gap else []
-        while True:
-            try:
-                answer = await self._org.deleted(self.object, span.start, span.end)
-                break
-            except TooMuch:
-                half = plan.halved(span)
-                if half is None:
-                    raise
-                span = half  # the next sweep asks for the rest
-            except ReplicationDateInvalid as exc:
-                recent = plan.Span(now - plan.SHORTEST_SPAN, now)
-                if span == recent:
-                    raise
-                log.warning("feed.delete_log_lost", **self._names, error=str(exc))
-                gaps.append(plan.lost_log(span, recent))
-                span = recent
-        if purged := plan.purged_gap(span, marks, answer.earliest_available):
-            gaps.append(purged)
-        # What is told as a gap is not asked for again.
-        through = max([answer.latest_covered, *(one.until for one in gaps)])
-        return gaps, Deletions(answer.deleted, through)
+            return Deletions((), marks.deleted_through)
+        return await self._replication.deletions(marks, now)
 
     async def _confirm(self, columns: Schema, marks: Watermarks, deletions: Deletions, *, silent: bool = False) -> None:
         """Look up what the delete log names and we do not know to be deleted.

@@ -10,10 +10,11 @@ from datetime import datetime
 
 import structlog
 
-from salesforce_poller.errors import LocatorLost, TooMuch, TryLater
+from salesforce_poller.errors import LocatorLost, PollerError, TooMuch, TryLater
 from salesforce_poller.model import Record, Window
 from salesforce_poller.polling import plan
 from salesforce_poller.salesforce.questions import Questions
+from salesforce_poller.salesforce.wire import Page
 
 log = structlog.get_logger()
 
@@ -32,11 +33,14 @@ class Step:
     last: bool
 
 
-async def follow(org: Questions, window: Window, *, proven_before: datetime) -> AsyncGenerator[Step]:
+async def follow(
+    org: Questions, window: Window, *, proven_before: datetime, first: Page | PollerError | None = None
+) -> AsyncGenerator[Step]:
     """Yield the pages of a window in order, one in memory at a time (1 call each).
 
-    A lost locator is resumed from the last proven row; a query that takes too long is cut in halves, the earlier one
-    first. Rows may come twice, none is left out.
+    ``first`` is the first page where it was asked for already, or the error that came in its place. A lost locator is
+    resumed from the last proven row; a query that takes too long is cut in halves, the earlier one first. Rows may come
+    twice, none is left out.
 
     Raises:
         TryLater: when locators are lost again and again without a step forward.
@@ -44,9 +48,11 @@ async def follow(org: Questions, window: Window, *, proven_before: datetime) -> 
     """
     todo, fruitless = [window], 0
     while todo:
-        rest = todo.pop()
+        rest, told, first = todo.pop(), first, None
         try:
-            async with aclosing(org.pages(rest)) as pages:
+            if isinstance(told, PollerError):
+                raise told
+            async with aclosing(org.pages(rest, told)) as pages:
                 async for page in pages:
                     left = plan.after_page(rest, page.records, proven_before=proven_before)
                     fruitless = fruitless if left == rest else 0
