@@ -79,13 +79,28 @@ class Facts:
     action: Action | None = None
     scope: Scope = Scope.FEED
 
+    @property
+    def needs_a_person(self) -> bool:
+        """True when there is something to do that this program cannot do itself."""
+        return self.action in {Action.DROP_FIELD, Action.PAUSE_FEED, Action.STOP_ORG}
+
+
+#: Of an error that is not about an answer of Salesforce's.
+NOTHING_KNOWN = Facts()
+
 
 class PollerError(Exception):
     """Root of everything this program raises on purpose; ``str()`` of it is one readable line."""
 
     def __init__(self, message: str = "", *, facts: Facts | None = None) -> None:
         super().__init__(message)
-        self.facts = facts or Facts()
+        self.facts = facts or NOTHING_KNOWN
+
+    def explained(self) -> str:
+        """Return the line with what to do about it, and where Salesforce explains more."""
+        if not self.facts.advice:
+            return str(self)
+        return f"{str(self).rstrip('.')}. What to do: {self.facts.advice}. See {self.facts.help_url}"
 
 
 class ConfigError(PollerError):

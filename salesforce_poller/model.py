@@ -2,8 +2,8 @@
 
 What we ask for, what the org returned, what changed, what we owe and what the sink said. Beside them their small
 companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time) and Gap (what may have
-been missed). All are frozen values on the ground floor: every room may know them, they know nobody. The path they
-take is drawn in ``app.py``.
+been missed). All are frozen values on the ground floor: every room may know them, they know only ``errors.py``.
+The path they take is drawn in ``app.py``.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from salesforce_poller.errors import NOTHING_KNOWN, Facts
 
 #: The columns of a record by name, nested where the REST API nests them; values are passed on as Salesforce sent them.
 Fields = Mapping[str, Any]
@@ -254,6 +256,8 @@ class PollFailure:
     pause: float
     #: True when a person must act.
     permanent: bool
+    #: What Salesforce said, whom it concerns and what to do about it.
+    facts: Facts = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)

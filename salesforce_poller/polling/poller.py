@@ -349,4 +349,4 @@ class Feed:
             # Most likely what failed the turn; the log is left to tell of it.
             log.warning("store.failed", **self._names, error=str(exc))
         permanent = isinstance(error, Refused)
-        self._report(PollFailure(self._org.name, self.object, str(error), pause, permanent))
+        self._report(PollFailure(self._org.name, self.object, str(error), pause, permanent, error.facts))

@@ -5,36 +5,11 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from salesforce_poller.errors import LoginRefused, TryLater, capped
+from salesforce_poller.salesforce import troubles
 from salesforce_poller.salesforce.settings import OrgSettings
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105  # a path, not a secret
 USERINFO_PATH = "/services/oauth2/userinfo"
-
-#: Answers of the token endpoint that may pass by themselves; every other one needs a person
-#: (OAuth 2.0 Authorization Errors, Salesforce Help).
-_PASSING = {"server_error", "temporarily_unavailable", "unknown_error"}
-_RATE_LIMITED = "rate_limit_exceeded"
-#: More than 3,600 logins of a user in an hour are refused for the rest of it ("Login Rate Exceeded", Salesforce Help).
-LOGIN_RATE_PAUSE = 3600.0
-
-#: What to do about a refused login, by a piece of Salesforce's description (letter case varies).
-_ADVICE = {
-    "no client credentials user enabled": "set a Run As user in the app's client credentials flow",
-    "invalid client credentials": "check client_secret",
-    "client identifier invalid": "check client_id; a new app needs about ten minutes before it works",
-    "invalid client": "check client_id and client_secret",
-    "ip restricted": "relax the app's IP restrictions or the user's login hours, or poll from an allowed address",
-    "inactive user": "activate the integration user",
-    "inactive_user": "activate the integration user",
-    "inactive_org": "the org is locked, closed or suspended",
-    "oauth_app_blocked": "an admin blocked this app; unblock it under Connected Apps OAuth Usage",
-    "request not supported on this domain": "use the org's My Domain address as login_url",
-    "hasn't approved this consumer": "pre-authorise the app for the user's profile or permission set",
-    "grant type not supported": "enable the client credentials flow in the app",
-    "unsupported_grant_type": "enable the client credentials flow in the app",
-    "authentication failure": "check the user, and that the app is allowed for it",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +52,7 @@ def read_token(status: int, body: bytes) -> Token:
     if status == 200 and answer.get("access_token") and answer.get("instance_url"):  # noqa: PLR2004  # HTTP OK
         token = str(answer["access_token"])
         return Token(token, str(answer["instance_url"]).rstrip("/"), organization_of(token, str(answer.get("id", ""))))
-    error, description = str(answer.get("error") or ""), str(answer.get("error_description") or "")
-    said = capped(f"{error}: {description}" if description else error) or f"HTTP {status} without an explanation"
-    if error == _RATE_LIMITED:
-        raise TryLater(f"login refused ({said}); Salesforce allows 3,600 logins an hour", LOGIN_RATE_PAUSE)
-    if not error or error in _PASSING:
-        raise TryLater(f"login did not work this time ({said})")
-    raise LoginRefused(f"login refused: {said}{_advice(error, description)}", code=error, status=status)
+    raise troubles.login_error(status, {}, body)
 
 
 def organization_of(token: str, identity_url: str = "") -> str | None:
@@ -103,11 +72,6 @@ def to18(short: str) -> str:
         for start in (0, 5, 10)
     )
     return short + "".join(suffix)
-
-
-def _advice(error: str, description: str) -> str:
-    said = f"{error} {description}".lower()
-    return next((f"; {advice}" for piece, advice in _ADVICE.items() if piece in said), "")
 
 
 def _json_object(body: bytes) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
-from salesforce_poller.errors import LoginRefused, TryLater
+from salesforce_poller.errors import LimitReached, LoginRefused, TryLater
 from salesforce_poller.salesforce import auth
 from salesforce_poller.salesforce.settings import OrgSettings
 
@@ -19,7 +19,7 @@ def refusal(error: str, description: str = "", status: int = 400) -> str:
     with pytest.raises(LoginRefused) as caught:
         auth.read_token(status, body)
     assert (caught.value.code, caught.value.status) == (error, status)
-    return str(caught.value)
+    return caught.value.explained()
 
 
 class TestAsking:
@@ -112,11 +112,11 @@ class TestRefusals:
         """On one line, and not too much of it."""
         told = refusal("new_error", "line one\nline two " + "x" * 1000)
         assert told.startswith("login refused: new_error: line one line two xxx")
-        assert len(told) < 400
+        assert len(told) < 600
 
     def test_an_error_without_a_description_is_enough(self) -> None:
         """Some have none."""
-        assert refusal("invalid_grant") == "login refused: invalid_grant"
+        assert refusal("invalid_grant").startswith("login refused: invalid_grant. What to do: check the credentials")
 
 
 class TestBadMoments:
@@ -141,6 +141,8 @@ class TestBadMoments:
 
     def test_too_many_logins_wait_an_hour(self) -> None:
         """Trying again sooner would only prolong it."""
-        with pytest.raises(TryLater, match="3,600 logins") as caught:
+        with pytest.raises(LimitReached, match="rate_limit_exceeded") as caught:
             auth.read_token(400, orjson.dumps({"error": "rate_limit_exceeded"}))
         assert caught.value.retry_after == 3600
+        assert not caught.value.daily
+        assert caught.value.facts.trouble == "LOGIN_RATE"

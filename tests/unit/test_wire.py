@@ -1,172 +1,16 @@
-"""salesforce/wire.py: answers deciphered, and the table of errors by (status, body)."""
+"""salesforce/wire.py: answers deciphered; bad ones are in test_troubles.py."""
 
 import functools
 import re
 from typing import Any
 
-import orjson
 import pytest
 from polling_builders import LEAD, OTHER_LEAD, a_window, at
 
-from salesforce_poller.errors import (
-    FieldsUnknown,
-    LocatorLost,
-    ObjectUnknown,
-    PollerError,
-    Refused,
-    ReplicationDateInvalid,
-    SessionExpired,
-    TooMuch,
-    TryLater,
-)
+from salesforce_poller.errors import FieldsUnknown, TryLater
 from salesforce_poller.salesforce import wire
 
 HTML = b"<html><head><title>We are setting things up</title></head><body>Please wait</body></html>"
-
-
-def said(code: str, message: str = "some text") -> bytes:
-    """Return an error body as Salesforce writes it."""
-    return orjson.dumps([{"message": message, "errorCode": code}])
-
-
-ERRORS: list[tuple[int, bytes, type[PollerError]]] = [
-    # The code decides, whatever the status.
-    (400, said("INVALID_FIELD", "No such column 'Foo__c' on entity 'Lead'"), FieldsUnknown),
-    (400, said("INVALID_TYPE", "sObject type 'XYZZY' is not supported"), ObjectUnknown),
-    (404, said("NOT_FOUND", "The requested resource does not exist"), ObjectUnknown),
-    (400, said("INVALID_QUERY_LOCATOR"), LocatorLost),
-    (404, said("INVALID_QUERY_LOCATOR"), LocatorLost),
-    (400, said("INVALID_REPLICATION_DATE"), ReplicationDateInvalid),
-    (500, said("INVALID_REPLICATION_DATE"), ReplicationDateInvalid),
-    (400, said("EXCEEDED_ID_LIMIT"), TooMuch),
-    (400, said("QUERY_TIMEOUT"), TooMuch),
-    (500, said("QUERY_TIMEOUT"), TooMuch),
-    (400, said("OPERATION_TOO_LARGE"), TooMuch),
-    (400, said("REQUEST_RUNNING_TOO_LONG"), TooMuch),
-    (400, said("UNABLE_TO_LOCK_ROW"), TryLater),
-    (403, said("TXN_SECURITY_METERING_ERROR"), TryLater),
-    (403, said("API_CURRENTLY_DISABLED"), TryLater),
-    (500, said("UNKNOWN_EXCEPTION"), TryLater),
-    (503, said("SERVER_UNAVAILABLE"), TryLater),
-    (400, said("MALFORMED_QUERY"), Refused),
-    (400, said("MALFORMED_ID"), Refused),
-    # A 403 can mean six things.
-    (403, said("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), TryLater),
-    (403, said("REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded"), TryLater),
-    (403, said("INSUFFICIENT_ACCESS_OR_READONLY"), Refused),
-    (403, said("API_DISABLED_FOR_ORG"), Refused),
-    (503, said("API_DISABLED_FOR_ORG"), Refused),
-    (403, said("FUNCTIONALITY_NOT_ENABLED"), Refused),
-    (403, b"", Refused),
-    # Sessions.
-    (401, said("INVALID_SESSION_ID", "Session expired or invalid"), SessionExpired),
-    (403, said("INVALID_SESSION_ID", "Session expired or invalid"), SessionExpired),
-    (401, said("INVALID_AUTH_HEADER"), SessionExpired),
-    (401, b"", SessionExpired),
-    (401, HTML, SessionExpired),
-    (401, said("INVALID_SESSION_ID", "This session is not valid for use with the REST API"), Refused),
-    (401, said("INVALID_SESSION_ID", "Connected app is not attached to Agent"), Refused),
-    # Where no code helps, the status decides.
-    *[(status, body, TryLater) for status in (406, 420, 429, 500, 502, 503, 504) for body in (b"", HTML, b"busy")],
-    (404, HTML, ObjectUnknown),
-    (410, said("UNSUPPORTED_API_VERSION"), Refused),
-    (414, HTML, Refused),
-    (431, b"", Refused),
-    (302, b"", Refused),
-    (400, b"", Refused),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("status", "body", "expected"), ERRORS)
-def test_the_table_of_errors(status: int, body: bytes, expected: type[PollerError]) -> None:
-    """Each bad answer is the error that says what to do about it, exactly."""
-    assert type(wire.error_of(status, {}, body)) is expected
-    with pytest.raises(expected):
-        wire.decipher(status, {}, body)
-
-
-ODD_BODIES = [
-    b"", b" ", b"\xff\xfe\x00", b"null", b"[]", b"{}", b"[[]]", b"[null]", b"5", b'"text"', b'["text"]', b"[",
-    b'[{"err', b'{"message": null, "errorCode": null}', b'[{"errorCode": 5, "message": {"a": 1}}]', b"plain text", HTML,
-    b"[" * 100,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("body", ODD_BODIES)
-@pytest.mark.parametrize("status", [300, 400, 401, 403, 404, 418, 500, 503, 599])
-def test_no_body_is_too_odd_to_be_an_error_of_ours(status: int, body: bytes) -> None:
-    """Empty, truncated, arrays in arrays, objects, numbers, null: proxies and maintenance pages send them all."""
-    error = wire.error_of(status, {}, body)
-    assert isinstance(error, PollerError)
-    assert "\n" not in str(error)
-    assert "None" not in str(error)
-
-
-def test_an_object_instead_of_an_array_is_read_as_well() -> None:
-    """OAuth resources answer so."""
-    body = orjson.dumps({"errorCode": "INVALID_FIELD", "message": "No such column"})
-    assert isinstance(wire.error_of(400, {}, body), FieldsUnknown)
-    assert str(wire.error_of(400, {}, b'{"error": "Bad_Request"}')) == "Bad_Request"
-
-
-def test_the_first_of_several_errors_counts() -> None:
-    """The others follow from it."""
-    body = orjson.dumps([{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "a"}, {"errorCode": "INVALID_FIELD"}])
-    assert isinstance(wire.error_of(400, {}, body), TryLater)
-
-
-def test_an_error_says_code_text_and_request_on_one_short_line() -> None:
-    """What an operator needs to open a case with Salesforce."""
-    body = said("UNKNOWN_EXCEPTION", "An unexpected error\n occurred. " + "x" * 1000)
-    text = str(wire.error_of(500, {"x-sfdc-request-id": "abc123"}, body))
-    assert text.startswith("UNKNOWN_EXCEPTION: An unexpected error occurred. xxx")
-    assert text.endswith("… (request abc123)")
-    assert len(text) < 400
-
-
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [(b"", "HTTP 503"), (HTML, "HTTP 503"), (b"  \n", "HTTP 503"), (b"no upstream", "HTTP 503: no upstream")],
-)
-def test_html_is_not_repeated_to_people(body: bytes, text: str) -> None:
-    """A page of markup says nothing in a log."""
-    assert str(wire.error_of(503, {}, body)) == text
-
-
-def test_refusals_keep_code_and_status() -> None:
-    """``check`` explains them."""
-    error = wire.error_of(403, {}, said("API_DISABLED_FOR_ORG"))
-    assert isinstance(error, Refused)
-    assert (error.code, error.status) == ("API_DISABLED_FOR_ORG", 403)
-
-
-class TestWaiting:
-    """How long a passing error asks us to wait."""
-
-    def test_the_daily_limit_rolls_on_slowly(self) -> None:
-        """It is counted over 24 hours."""
-        error = wire.error_of(403, {}, said("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."))
-        assert isinstance(error, TryLater)
-        assert error.retry_after == 900
-
-    def test_the_concurrent_limit_passes_soon(self) -> None:
-        """As soon as the requests that hold it are done."""
-        error = wire.error_of(403, {}, said("REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded"))
-        assert isinstance(error, TryLater)
-        assert error.retry_after == 20
-
-    @pytest.mark.parametrize(
-        ("header", "seconds"),
-        [({"retry-after": "30"}, 30), ({}, None), ({"retry-after": "soon"}, None), ({"retry-after": "-1"}, None),
-         ({"retry-after": "\xb2"}, None), ({"retry-after": ""}, None)],
-    )  # fmt: skip
-    def test_the_servers_wish_is_heard_where_it_is_a_number(
-        self, header: dict[str, str], seconds: float | None
-    ) -> None:
-        """Anything else is left to our own patience."""
-        error = wire.error_of(503, header, b"")
-        assert isinstance(error, TryLater)
-        assert error.retry_after == seconds
 
 
 class TestGoodAnswers:
@@ -180,11 +24,21 @@ class TestGoodAnswers:
         """204 has no body."""
         assert wire.decipher(204, {}, b"") is None
 
-    @pytest.mark.parametrize("body", [b'{"records": [', HTML, b"\xff", b"OK"])
-    def test_what_is_cut_off_or_no_json_is_a_bad_moment(self, body: bytes) -> None:
+    @pytest.mark.parametrize(
+        ("body", "text"),
+        [
+            (b'{"records": [', "the answer was cut off; it is not JSON"),
+            (b"\xff", "the answer was cut off"),
+            (HTML, "the answer is a web page"),
+            (b"", "the answer is empty"),
+            (b" ", "the answer is empty"),
+        ],
+    )
+    def test_what_is_no_json_is_a_bad_moment(self, body: bytes, text: str) -> None:
         """A broken connection or a proxy's page; the same question will be answered another time."""
-        with pytest.raises(TryLater, match="cut off or is not JSON"):
+        with pytest.raises(TryLater, match=text) as caught:
             wire.decipher(200, {}, body)
+        assert caught.value.facts.trouble == "NOT_JSON"
 
     def test_numbers_are_passed_on_as_they_are(self) -> None:
         """Currency stays a float, and ``long`` goes beyond 2^53."""
