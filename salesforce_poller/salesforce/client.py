@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import LimitReached, PollerError, Refused, SessionExpired, TryLater
-from salesforce_poller.salesforce import auth, wire
+from salesforce_poller.errors import LimitReached, OrgRefused, PollerError, SessionExpired, TryLater
+from salesforce_poller.salesforce import auth, troubles, wire
 from salesforce_poller.salesforce.questions import Questions, Request
 from salesforce_poller.salesforce.session import Session
 from salesforce_poller.salesforce.settings import OrgSettings
@@ -136,7 +136,7 @@ class Org(Questions):
 
         Raises:
             LimitReached: the meter or the org would have no more calls.
-            PollerError: what ``wire.error_of`` makes of a bad answer.
+            PollerError: what ``troubles.rest_error`` makes of a bad answer.
         """
         token = await self._session.token()
         parts = {"headers": headers or {}, "json": json}
@@ -147,7 +147,8 @@ class Org(Questions):
         try:
             return await self._send_once(token, kind, method, path, parts)
         except SessionExpired as exc:
-            raise Refused(f"the session was refused again right after logging in ({exc})", status=401) from exc
+            facts = troubles.our_facts("SESSION_REFUSED")
+            raise OrgRefused(f"the session was refused again right after logging in ({exc})", facts=facts) from exc
 
     async def _send_once(self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts) -> Any:
         answer = await self._metered(token, kind, method, path, parts)
@@ -170,7 +171,8 @@ class Org(Questions):
             self._meter.heard(usage)
         if answer.status in _MOVED:
             self._session.forget(token)
-            raise TryLater(f"HTTP {answer.status}: the org is not here (any more); the next try logs in anew")
+            said = f"HTTP {answer.status}: the org is not here (any more); the next try logs in anew"
+            raise TryLater(said, facts=troubles.rest_error(answer.status, answer.headers, answer.body).facts)
         return answer
 
     def _composite(self, requests: Sequence[Request]) -> dict[str, Any]:

@@ -7,9 +7,11 @@ import asyncio
 from http import HTTPStatus
 
 from salesforce_poller.errors import LoginRefused
-from salesforce_poller.salesforce import auth, wire
+from salesforce_poller.salesforce import auth, troubles, wire
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.salesforce.transport import Transport
+
+_NOT_ACCEPTED = troubles.our_facts("ACCESS_TOKEN")
 
 
 class Session:
@@ -50,7 +52,9 @@ class Session:
         self._organization_id = None  # a refreshed sandbox answers to the same name
         if self._settings.auth == "access_token":
             if stale is not None:
-                raise LoginRefused("the access token is not accepted any more; put a new one into the configuration")
+                raise LoginRefused(
+                    "the access token is not accepted any more", facts=troubles.our_facts("ACCESS_TOKEN")
+                )
             return auth.given_token(self._settings)
         form = auth.token_request(self._settings)
         answer = await self._transport.exchange("POST", self._settings.login_url + auth.TOKEN_PATH, data=form)
@@ -61,5 +65,5 @@ class Session:
         headers = {"authorization": f"Bearer {token.access_token}"}
         answer = await self._transport.exchange("GET", token.instance_url + auth.USERINFO_PATH, headers=headers)
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise LoginRefused("the access token is not accepted (userinfo)", status=answer.status)
+            raise LoginRefused("the access token is not accepted (userinfo)", facts=_NOT_ACCEPTED)
         return wire.read_organization_id(wire.decipher(answer.status, answer.headers, answer.body))

@@ -14,7 +14,7 @@ import httpx
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import TryLater, capped
-from salesforce_poller.salesforce import instants, wire
+from salesforce_poller.salesforce import instants, troubles, wire
 from salesforce_poller.salesforce.settings import OrgSettings
 
 #: Says who calls in the org's own logs and in Change Data Capture's changeOrigin.
@@ -26,9 +26,15 @@ MOST_BYTES = 256 * 1024 * 1024
 class Unreachable(TryLater):
     """Nobody answers at the address that the last login told."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, facts=troubles.our_facts("UNREACHABLE"))
+
 
 class NoAnswer(TryLater):
     """Somebody was there, and no whole answer came: the question may have been too much for it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, facts=troubles.our_facts("NO_ANSWER"))
 
 
 @dataclass(frozen=True, slots=True)

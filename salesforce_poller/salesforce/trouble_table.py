@@ -284,12 +284,21 @@ LOGIN = (
 
 #: What this program finds out by itself, by name.
 OURS = (
-    Trouble("NOT_JSON", Action.RETRY, "the answer is empty, cut off, or a web page", "nothing at first; if it stays, "
-        "look for a proxy between here and Salesforce", STATUSES),
-    Trouble("TOO_LARGE", Action.HALVE, "the answer is larger than this program reads",
-        "nothing at first; if it stays, name fewer `fields`, above all no long text", LIMITS),
-    Trouble("ODD_ANSWER", Action.RETRY, "the answer is not what was asked for", "nothing at first; if it stays, "
-        "look for a proxy between here and Salesforce, and report it", STATUSES),
+    Trouble("UNREACHABLE", Action.RETRY, "nobody answers at the org's address",
+        "nothing at first; if it stays, check login_url, the name server and the proxy of this machine", MY_DOMAIN,
+        scope=_ORG),
+    Trouble("NO_ANSWER", Action.RETRY, "the answer did not come in time, was cut off, or is too large",
+        "nothing at first; if it stays, raise `timeout`, or name fewer `fields`, above all no long text", LIMITS),
+    Trouble("NOT_JSON", Action.RETRY, "the answer is empty, cut off, or a web page",
+        "nothing at first; if it stays, look for a proxy between here and Salesforce", STATUSES),
+    Trouble("ODD_ANSWER", Action.RETRY, "the answer is not what was asked for",
+        "nothing at first; if it stays, look for a proxy between here and Salesforce, and report it", STATUSES),
+    Trouble("ACCESS_TOKEN", Action.STOP_ORG, "the access token is not accepted (any more)",
+        "put a new access_token into the configuration, or choose another `auth`, which renews it by itself",
+        OAUTH, scope=_ORG),
+    Trouble("SESSION_REFUSED", Action.STOP_ORG, "a session is refused right after it was made by a login",
+        "look for session policies that end it, such as a lock to one IP address, and check the app's scopes",
+        IP, scope=_ORG),
     Trouble("OTHER_ORGANIZATION", Action.STOP_ORG, "this is another org than the one that was read before",
         "a refreshed sandbox: give the org another name in the configuration, or start with a new store",
         MY_DOMAIN, scope=_ORG),

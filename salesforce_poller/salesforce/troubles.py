@@ -74,10 +74,9 @@ def login_error(status: int, headers: Mapping[str, str], body: bytes) -> PollerE
     return _error(row, f"login did not work this time ({said})", facts, _retry_after(headers))
 
 
-def our_error(name: str, message: str) -> PollerError:
-    """Return the error for something that this program found out by itself: a row of ``OURS``."""
-    row = _BY_NAME[name]
-    return _error(row, message, _facts(row, name, None, "", ""), None)
+def our_facts(name: str) -> Facts:
+    """Return the facts of what this program found out by itself: a row of ``OURS``."""
+    return _facts(_BY_NAME[name], "", None, "", "")
 
 
 def _first(rows: Iterable[Trouble], status: int, code: str, message: str) -> Trouble:

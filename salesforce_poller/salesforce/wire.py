@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from salesforce_poller.errors import capped
+from salesforce_poller.errors import PollerError, TryLater, capped
 from salesforce_poller.model import Record, Window
 from salesforce_poller.salesforce import instants, troubles
 
@@ -50,7 +50,7 @@ def decipher(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise troubles.our_error("NOT_JSON", f"{_what_is_wrong_with(body)}; it is not JSON") from exc
+        raise TryLater(f"{_what_is_wrong_with(body)}; it is not JSON", facts=troubles.our_facts("NOT_JSON")) from exc
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def expected_shape() -> Iterator[None]:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as exc:
         said = f"the answer is not what was asked for ({type(exc).__name__}: {capped(str(exc))})"
-        raise troubles.our_error("ODD_ANSWER", said) from exc
+        raise TryLater(said, facts=troubles.our_facts("ODD_ANSWER")) from exc
 
 
 @expected_shape()
@@ -101,7 +101,7 @@ def read_parts(answer: Any, count: int) -> list[Any | PollerError]:
 
 
 def _read_part(status: int, body: Any) -> Any | PollerError:
-    return body if status in _OK else error_of(status, {}, orjson.dumps(body))
+    return body if status in _OK else troubles.rest_error(status, {}, orjson.dumps(body))
 
 
 @expected_shape()

@@ -260,9 +260,8 @@ class TestFacts:
     @pytest.mark.parametrize("row", trouble_table.OURS, ids=lambda row: row.name)
     def test_what_we_find_out_ourselves_has_rows_too(self, row: trouble_table.Trouble) -> None:
         """By name."""
-        error = troubles.our_error(row.name, "the text")
-        assert str(error) == "the text"
-        assert (error.facts.trouble, error.facts.advice, error.facts.action) == (row.name, row.advice, row.action)
+        facts = troubles.our_facts(row.name)
+        assert (facts.trouble, facts.advice, facts.action, facts.said) == (row.name, row.advice, row.action, "")
 
 
 def test_a_login_that_is_refused_is_a_refusal_of_the_org() -> None:
