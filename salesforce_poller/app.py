@@ -31,9 +31,13 @@ from salesforce_poller.config import Config
 from salesforce_poller.delivery.dispatcher import Dispatcher
 from salesforce_poller.errors import StoreError
 from salesforce_poller.polling import forecast
+from salesforce_poller.polling.budget import Budget
+from salesforce_poller.polling.fleet import Fleet, Member
+from salesforce_poller.polling.pace import Rider
 from salesforce_poller.polling.poller import Feed
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.sharing import Seat
 from salesforce_poller.scheduler import Scheduler
 from salesforce_poller.sinks import catalogue
 from salesforce_poller.store.store import Store
@@ -52,7 +56,7 @@ class App:
 
     orgs: dict[str, Org]
     store: Store
-    feeds: list[Feed]
+    fleets: list[Fleet]
     dispatchers: list[Dispatcher]
     upkeep: Upkeep
     #: Set when the program shall end.
@@ -69,24 +73,30 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(config.store.path))
-        orgs = {
-            name: await stack.enter_async_context(Org(name, settings, clock=clock))
-            for name, settings in config.orgs.items()
-        }
-        feeds = [
-            Feed(
-                object_name,
-                settings,
-                org=orgs[name],
-                store=store.feeds,
-                clock=clock,
-                rng=rng,
-                stop=stop,
-                report=telemetry.polled,
-            )
-            for name, org in config.orgs.items()
-            for object_name, settings in org.objects.items()
-        ]
+        orgs: dict[str, Org] = {}
+        fleets: list[Fleet] = []
+        for name, settings in config.orgs.items():
+            riders = [Rider(feed.every, feed.priority) for feed in settings.objects.values()]
+            budget = Budget(name, settings.api_budget, riders, calls=store.calls, clock=clock, rng=rng)
+            await budget.open()
+            stack.push_async_callback(budget.close)
+            org = orgs[name] = await stack.enter_async_context(Org(name, settings, clock=clock, meter=budget))
+            members = []
+            for object_name, feed_settings in settings.objects.items():
+                seat = Seat(org)
+                feed = Feed(
+                    object_name,
+                    feed_settings,
+                    org=seat,
+                    store=store.feeds,
+                    clock=clock,
+                    rng=rng,
+                    stop=stop,
+                    report=telemetry.polled,
+                    roomy=budget.is_roomy,
+                )
+                members.append(Member(feed, seat))
+            fleets.append(Fleet(name, members, seat=Seat(org), budget=budget, clock=clock))
         await store.outbox.ensure_sinks(list(config.sinks))
         await _resume_sinks(store, list(config.sinks))
         dispatchers = []
@@ -100,7 +110,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
             keep_events=config.store.keep_events,
             clock=clock,
         )
-        yield App(orgs, store, feeds, dispatchers, upkeep, stop)
+        yield App(orgs, store, fleets, dispatchers, upkeep, stop)
 
 
 async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio.Event) -> int:
@@ -123,15 +133,15 @@ async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio
             )
             log.info("http.listening", host=host, port=port)
         for name, org in config.orgs.items():
-            calls = sum(forecast.calls_per_day(feed) for feed in org.objects.values())
-            log.info("forecast", org=name, calls_per_day=calls)
+            expected = forecast.of_org(org.objects)
+            log.info("forecast", org=name, calls_per_day=expected.calls, by_object=dict(expected.by_object))
         scheduler = Scheduler(clock=clock, rng=rng)
-        for feed in app.feeds:
-            scheduler.every(feed.name, feed.settings.every, feed.tick)
+        for fleet in app.fleets:
+            scheduler.every(fleet.name, fleet.step, fleet.tick, overlapping=True)
         scheduler.every("tidy", _TIDY_EVERY, app.upkeep.tidy)
         deliveries = [asyncio.create_task(_deliver(app, dispatcher)) for dispatcher in app.dispatchers]
         scheduler.start()
-        log.info("started", orgs=len(app.orgs), feeds=len(app.feeds), sinks=len(app.dispatchers))
+        log.info("started", orgs=len(app.orgs), feeds=len(_watched(config)), sinks=len(app.dispatchers))
         try:
             await asyncio.wait([asyncio.create_task(stop.wait()), *deliveries], return_when=asyncio.FIRST_COMPLETED)
         finally:

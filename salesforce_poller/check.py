@@ -46,9 +46,7 @@ def calls_needed(config: Config) -> int:
 
 def calls_per_day(config: Config) -> dict[str, int]:
     """Return what each org will be asked in a quiet day."""
-    return {
-        name: sum(forecast.calls_per_day(feed) for feed in org.objects.values()) for name, org in config.orgs.items()
-    }
+    return {name: forecast.of_org(org.objects).calls for name, org in config.orgs.items()}
 
 
 async def findings(config: Config, *, clock: Clock) -> AsyncIterator[Finding]:
@@ -73,7 +71,7 @@ async def _check_org(name: str, settings: OrgConfig, clock: Clock) -> AsyncItera
             await org.login()
             organization_id = await org.organization_id()
         except PollerError as exc:
-            yield Finding(Mark.BAD, name, str(exc))
+            yield Finding(Mark.BAD, name, _told(exc))
             return
         yield Finding(
             Mark.GOOD, name, f"logged in to organisation {organization_id}, API version {settings.api_version}"
@@ -85,7 +83,7 @@ async def _check_org(name: str, settings: OrgConfig, clock: Clock) -> AsyncItera
                 async for finding in _check_feed(org, about, schema, feed):
                     yield finding
             except PollerError as exc:
-                yield Finding(Mark.BAD, about, str(exc))
+                yield Finding(Mark.BAD, about, _told(exc))
 
 
 async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings) -> AsyncIterator[Finding]:
@@ -97,14 +95,18 @@ async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings) 
     window = plan.backfill_window(schema, feed, plan.first_marks(feed, now, now))
     async for _ in org.pages(plan.nothing_of(window, now)):
         pass  # the query is accepted: columns, condition and permissions are in order
-    calls = forecast.calls_per_day(feed, replicateable=schema.replicateable)
-    cost = f"{len(schema.visible)} fields, about {calls:,} calls a day"
+    cost = f"{len(schema.visible)} fields"
     if not schema.replicateable:
         text = f"{cost}; is not replicateable: no hard deletes, late commits for {_minutes(plan.LOOK_BACK)} only"
         yield Finding(Mark.NOTE, about, text)
         return
     await org.deleted(schema.object, now - plan.SHORTEST_SPAN, now)
     yield Finding(Mark.GOOD, about, f"{cost}; deletions can be seen")
+
+
+def _told(error: PollerError) -> str:
+    """Return what went wrong and what to do about it."""
+    return f"{error}; {error.facts.advice}" if error.facts.advice else str(error)
 
 
 def _minutes(span: timedelta) -> str:

@@ -10,14 +10,14 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from salesforce_poller.admin.settings import HttpSettings
 from salesforce_poller.errors import ConfigError, capped
-from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.polling.settings import Allowance, FeedSettings, read_allowance
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.salesforce.soql import is_name
 from salesforce_poller.sinks.catalogue import KINDS, AnySinkSettings
@@ -36,6 +36,8 @@ Problems = list[tuple[Place, str]]
 class OrgConfig(OrgSettings):
     """``[orgs.NAME]``: how to log in, and the objects to watch."""
 
+    #: How many of the org's daily API requests may be spent, in any 24 hours: a share, or a number of calls.
+    api_budget: Annotated[Allowance, BeforeValidator(read_allowance)] = Allowance(share=0.25)
     #: By API name. The keys of ``[orgs.NAME.defaults]`` are already laid under each of them.
     objects: dict[str, FeedSettings] = Field(min_length=1)
 

@@ -18,11 +18,14 @@ from salesforce_poller.clock import Clock
 #: Seconds between two looks at the clock, and how much it must have been set to count.
 _WATCH_EVERY, _A_JUMP = 5.0, 2.0
 
+#: So many calls of one tick side by side would be a defect of the tick.
+_MANY = 1_000
+
 Tick = Callable[[], Awaitable[object]]
 
 
 class Scheduler:
-    """Calls ticks at their intervals, each at most once at a time, until drained."""
+    """Calls ticks at their intervals, each at most once at a time where it does not say otherwise, until drained."""
 
     def __init__(self, *, clock: Clock, rng: random.Random) -> None:
         self._clock = clock
@@ -33,8 +36,8 @@ class Scheduler:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
 
-    def every(self, name: str, interval: timedelta, tick: Tick) -> None:
-        """Call ``tick`` now, give or take a little, and then at every interval."""
+    def every(self, name: str, interval: timedelta, tick: Tick, *, overlapping: bool = False) -> None:
+        """Call ``tick`` now, give or take a little, and then at every interval; ``overlapping``: even while it runs."""
         spread = self._rng.uniform(0, min(interval.total_seconds() / 10, 1.0))
         first = self._clock.now() + timedelta(seconds=spread)
         self._jobs.add_job(
@@ -45,6 +48,7 @@ class Scheduler:
             next_run_time=first,
             id=name,
             name=name,
+            max_instances=_MANY if overlapping else 1,
         )
 
     def start(self) -> None:

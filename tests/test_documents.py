@@ -7,7 +7,6 @@ import shlex
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from salesforce_poller.delivery import envelope
 from salesforce_poller.model import Gap, Kind, Verdict
 from salesforce_poller.polling import forecast
 from salesforce_poller.polling.settings import FeedSettings
-from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.simulator import server
 from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
@@ -73,7 +71,7 @@ def tables() -> dict[str, tuple[type[BaseModel], BaseModel]]:
     return {
         "store": (StoreSettings, read.store),
         "http": (HttpSettings, read.http),
-        "orgs.acme": (OrgSettings, read.orgs["acme"]),
+        "orgs.acme": (config.OrgConfig, read.orgs["acme"]),
         "orgs.acme.defaults": (FeedSettings, read.orgs["acme"].objects["Contact"]),
         **sinks,
     }
@@ -103,7 +101,8 @@ def test_the_example_names_every_key(table: str) -> None:
     model, _ = tables()[table]
     elsewhere = SinkSettings.model_fields if table.startswith("sinks.") and table != "sinks.screen" else {}
     named = re.findall(r"^([a-z_]+) = ", lines_of(table), flags=re.MULTILINE)
-    assert sorted(named) == sorted(model.model_fields.keys() - elsewhere.keys())
+    tables_of_their_own = {"objects"} if model is config.OrgConfig else set()
+    assert sorted(named) == sorted(model.model_fields.keys() - elsewhere.keys() - tables_of_their_own)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -159,9 +158,9 @@ def test_the_table_of_costs_is_what_the_forecast_says() -> None:
     """For every interval and number of feeds."""
     feeds = [1, 5, 10, 20]
     for every, *costs in rows("`every`"):
-        one = forecast.calls_per_day(FeedSettings.model_validate({"every": every}))
-        assert costs == [f"{count * one:,}" for count in feeds], every
-    assert FeedSettings().sweep_every == timedelta(minutes=5)
+        one = FeedSettings.model_validate({"every": every})
+        expected = [forecast.of_org({f"Object{n}__c": one for n in range(count)}).calls for count in feeds]
+        assert costs == [f"{calls:,}" for calls in expected], every
 
 
 @pytest.mark.parametrize("text", blocks("toml"))

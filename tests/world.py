@@ -16,8 +16,9 @@ from oracle import judge
 from pydantic import SecretStr
 
 from salesforce_poller.model import Event, Kind, PollFailure, PollReport
+from salesforce_poller.polling.budget import Budget
 from salesforce_poller.polling.poller import Feed
-from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.polling.settings import Allowance, FeedSettings
 from salesforce_poller.salesforce.client import Org as Client
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.simulator import server
@@ -48,6 +49,7 @@ class World:
         self.stop = asyncio.Event()
         self.store: Store
         self.client: Client
+        self.budget: Budget
         self._url = ""
         self._feeds: dict[str, Feed] = {}
         self._settings: dict[str, FeedSettings] = {}
@@ -68,7 +70,18 @@ class World:
         settings = OrgSettings(
             login_url=url, client_id="simulated-client", client_secret=SecretStr("simulated-secret"), timeout=5
         )
-        self.client = await self._process.enter_async_context(Client("acme", settings, clock=self.machine))
+        self.budget = Budget(
+            "acme",
+            Allowance(calls=1_000_000),
+            [],
+            calls=self.store.calls,
+            clock=self.machine,
+            rng=random.Random(self.seed),
+        )
+        await self.budget.open()
+        self._process.push_async_callback(self.budget.close)
+        client = Client("acme", settings, clock=self.machine, meter=self.budget)
+        self.client = await self._process.enter_async_context(client)
         self.stop.clear()
         self._feeds = {}
 

@@ -3,7 +3,9 @@
 Called by ``poller.py`` and ``check.py``; ``schema.py`` does the choosing.
 """
 
+import math
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -57,7 +59,7 @@ class Columns:
             log.warning("feed.describe_failed", org=self._org.name, object=self._object, error=str(exc))
             self._due_at = now + _DESCRIBE_AGAIN
             return self._schema
-        self._schema, self._described_at, self._due_at = found, now, now + _DESCRIBE_EVERY
+        self._schema, self._described_at, self._due_at = found, now, _next_hour(now, self._org.name)
         self._tell(found.dropped)
         return found
 
@@ -88,6 +90,12 @@ class Columns:
         if back := [name for name in self._told if name not in dropped]:
             log.info("feed.fields_back", org=self._org.name, object=self._object, fields=back)
         self._told = dropped
+
+
+def _next_hour(now: float, org: str) -> float:
+    """Return the end of the org's own hour: the feeds of an org describe together, and the orgs one after the other."""
+    shift = zlib.crc32(org.encode()) % _DESCRIBE_EVERY
+    return math.ceil((now - shift + _JUST_NOW) / _DESCRIBE_EVERY) * _DESCRIBE_EVERY + shift
 
 
 async def describe_feed(

@@ -1,20 +1,62 @@
-"""What a feed will cost the org in a day, before it starts. Pure; ``check`` and the start of ``run`` tell it."""
+"""What the feeds of an org will cost in a day, before they start. Pure; ``check`` and the start of ``run`` tell it."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from salesforce_poller.polling import pace
 from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.salesforce.questions import MOST_PARTS
 
-_DAY = 86_400.0
-#: getUpdated and getDeleted.
-_CALLS_PER_SWEEP = 2
-#: The object is described once an hour.
+#: Objects are described once an hour, all of an org together; objects that paths such as Owner.Name lead to after them.
 _DESCRIBES = 24
+#: The org's limits are asked for once.
+_LIMITS = 1
+_LONGEST = timedelta(days=1)
+#: Intervals that people like to write, in seconds.
+_ROUND = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1_200, 1_800, 2_700, 3_600)
 
 
-def calls_per_day(settings: FeedSettings, *, replicateable: bool = True) -> int:
-    """Return how many API requests a quiet feed makes in 24 hours.
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """API requests of one org in 24 quiet hours."""
 
-    A poll is one request, and one more for every further 2,000 rows; a sweep adds two to the poll that it replaces,
-    where the object is replicateable.
+    calls: int
+    #: What each feed has a part in; together that is ``calls``, but for rounding.
+    by_object: Mapping[str, int]
+
+
+def of_org(feeds: Mapping[str, FeedSettings]) -> Forecast:
+    """Say what these feeds of one org will cost while little happens in it.
+
+    Five feeds that are due together share one request, sweeps included. A poll that brings more than 2,000 rows costs
+    a request for each further page, and a hard delete costs one to confirm it.
     """
-    every = settings.every.total_seconds()
-    sweeps = _DAY / max(every, settings.sweep_every.total_seconds()) if replicateable else 0
-    return round(_DAY / every + _CALLS_PER_SWEEP * sweeps + _DESCRIBES)
+    stages = 2 if any("." in path for feed in feeds.values() for path in feed.fields or ()) else 1
+    hourly = _DESCRIBES * stages * math.ceil(len(feeds) / MOST_PARTS) + _LIMITS
+    costs = pace.calls_by_interval(feed.every for feed in feeds.values())
+    by_object = {name: costs[feed.every] + hourly / len(feeds) for name, feed in feeds.items()}
+    return Forecast(round(sum(by_object.values())), {name: round(cost) for name, cost in by_object.items()})
+
+
+def fitting(feeds: Mapping[str, FeedSettings], budget: int) -> Mapping[str, timedelta] | None:
+    """Say which ``every`` each feed could have within a budget of calls a day.
+
+    None where all fit as they are. A budget that not even a poll a day fits into gets the longest intervals there are.
+    """
+    if of_org(feeds).calls <= budget:
+        return None
+    for stretch in pace.LADDER:
+        every = {name: _rounded(feed.every * pace.factor(stretch, feed.priority)) for name, feed in feeds.items()}
+        stretched = {name: feed.model_copy(update={"every": every[name]}) for name, feed in feeds.items()}
+        if min(every.values()) >= _LONGEST or of_org(stretched).calls <= budget:
+            break
+    return every
+
+
+def _rounded(every: timedelta) -> timedelta:
+    """Return the next longer interval that somebody would write."""
+    seconds = every.total_seconds()
+    longer = next((one for one in _ROUND if one >= seconds), None)
+    return timedelta(seconds=longer) if longer else timedelta(hours=math.ceil(seconds / 3_600))

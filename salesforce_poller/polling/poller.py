@@ -1,6 +1,6 @@
 """One feed, turn by turn: the hands of this room. ``plan``, ``schema``, ``diff`` and ``events`` think for it.
 
-The scheduler calls :meth:`Feed.tick`; a turn asks ``salesforce/questions.py`` for pages, lets ``diff.decide`` say what
+``fleet.py`` calls :meth:`Feed.tick`; a turn asks ``salesforce/questions.py`` for pages, lets ``diff.decide`` say what
 happened to each row, and hands every page to ``store/feeds.py:commit_page``, where events, sightings and watermarks go
 to disk together. From there ``delivery/dispatcher.py`` takes over; this room never hears of a sink.
 
@@ -21,6 +21,7 @@ import structlog
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import (
     FieldsUnknown,
+    LimitReached,
     LoginRefused,
     ObjectUnknown,
     PollerError,
@@ -74,6 +75,7 @@ class Feed:
         rng: random.Random,
         stop: asyncio.Event,
         report: Callable[[PollReport | PollFailure], None],
+        roomy: Callable[[], bool] = lambda: True,
     ) -> None:
         self.object = object_name
         self.settings = settings
@@ -82,6 +84,7 @@ class Feed:
         self._clock = clock
         self._rng = rng
         self._report = report
+        self._roomy = roomy
         self._columns = Columns(object_name, settings.fields, org=org, clock=clock)
         self._intake = Intake(object_name, settings, org=org, store=store, clock=clock, stop=stop)
         self._replication = Replication(object_name, org)
@@ -99,9 +102,17 @@ class Feed:
 
     # ------------------------------------------------------------------ the turn
 
+    @property
+    def free(self) -> bool:
+        """False while a turn is under way, and while the feed rests after a failure."""
+        return not self._turn_lock.locked() and self._clock.monotonic() >= self._not_before
+
     async def tick(self) -> None:
-        """Take a turn, unless the feed rests after a failure; during a backfill turns follow each other at once."""
-        if self._turn_lock.locked() or self._clock.monotonic() < self._not_before:
+        """Take a turn, if the feed is free.
+
+        During a backfill turns follow each other at once, as long as there is room for it in the budget.
+        """
+        if not self.free:
             return
         async with self._turn_lock:
             more = True
@@ -125,6 +136,10 @@ class Feed:
         try:
             report = await self.turn()
         except Stopped:
+            return False
+        except LimitReached as exc:
+            # The org's affair, not this feed's: `budget.py` says when it may go on, and tells of it.
+            log.debug("feed.held_back", **self._names, reason=str(exc))
             return False
         except PollerError as exc:
             await self._note_failure(exc)
@@ -158,7 +173,9 @@ class Feed:
         if not marks.backfill_done:
             marks = await self._backfill(columns, marks, until=began + self.settings.every.total_seconds())
         kinds = dict(self._intake.kinds)
-        return PollReport(self._org.name, self.object, turn, self._intake.rows, kinds, more=not marks.backfill_done)
+        return PollReport(
+            self._org.name, self.object, turn, self._intake.rows, kinds, more=not marks.backfill_done and self._roomy()
+        )
 
     async def _check_organization(self, marks: Watermarks | None) -> None:
         """A refreshed sandbox keeps its name and gets a new id and new records: what we remember is of another org."""
@@ -207,7 +224,7 @@ class Feed:
         """Sweep; where only the replication calls fail, polls must go on without them, and the failure be told."""
         try:
             marks = await self._sweep(columns, marks)
-        except (FieldsUnknown, LoginRefused, Stopped):
+        except (FieldsUnknown, LimitReached, LoginRefused, Stopped):
             raise
         except PollerError as exc:
             if isinstance(exc, TryLater) and exc.retry_after:
@@ -253,14 +270,14 @@ class Feed:
         return covered, deletions, None if isinstance(look.covered, PollerError) else Opening(now, look.page)
 
     async def _backfill(self, columns: Schema, marks: Watermarks, *, until: float) -> Watermarks:
-        """Read on in what was there before the feed started, one page at a time, until the next turn is due."""
+        """Read on in what was there before the feed started: a page, or as many as there is room and time for."""
         window = plan.backfill_window(columns, self.settings, marks)
         async with aclosing(follow(self._org, window, proven_before=marks.backfill_until)) as steps:
             async for step in steps:
                 marks = replace(plan.backfilled(marks, step.left), backfill_done=step.last)
                 await self._intake.take(step.records, marks, columns)
                 log.info("feed.backfill", **self._names, rows=self._intake.rows, done=marks.backfill_done)
-                if self._clock.monotonic() >= until:
+                if self._clock.monotonic() >= until or not self._roomy():
                     break
         return marks
 
@@ -282,9 +299,8 @@ class Feed:
         What a sweep has read of its window need not be read again by the next one, should this one not get to its end.
         """
         opened_at, highest = first.at if first else self._org.server_now(), marks.seen_through
-        async with aclosing(
-            follow(self._org, window, proven_before=proven_before, first=first and first.page)
-        ) as steps:
+        page = first.page if first else None
+        async with aclosing(follow(self._org, window, proven_before=proven_before, first=page)) as steps:
             async for step in steps:
                 highest = max([highest, *(record.stamp for record in step.records)])
                 if step.last:

@@ -1,10 +1,12 @@
 """Which objects, how often, how much overlap: the part of ``[orgs.NAME.objects.OBJECT]`` that polling needs."""
 
 import contextlib
+import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from salesforce_poller.clock import parse_span
 from salesforce_poller.salesforce import soql
@@ -12,6 +14,7 @@ from salesforce_poller.salesforce import soql
 Span = Annotated[timedelta, BeforeValidator(parse_span)]
 #: SOQL knows instants up to the year 4000, audit fields begin in 1970 (SOQL and SOSL Reference, Date Formats).
 _YEARS = range(1970, 4000)
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 def _at_least_one_second(value: timedelta) -> timedelta:
@@ -51,12 +54,35 @@ def _start(value: Any) -> Any:
     return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many of an org's daily API requests may be spent: a share of them, or a number."""
+
+    share: float | None = None
+    calls: int | None = None
+
+    def of(self, allowed: int) -> int:
+        """Return the number of calls, for an org that may make so many."""
+        return self.calls if self.calls is not None else int(allowed * (self.share or 0.0))
+
+
+def read_allowance(value: Any) -> Any:
+    """Read ``"25%"`` or a number of calls."""
+    if isinstance(value, Allowance):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return Allowance(calls=value)
+    if isinstance(value, str) and (match := _SHARE.fullmatch(value)) and 0 < float(match[1]) <= 100:  # noqa: PLR2004  # per cent
+        return Allowance(share=float(match[1]) / 100)
+    raise ValueError('should be a share such as "25%", or a number of calls a day')
+
+
 class FeedSettings(BaseModel):
     """One watched object. Every key can also stand in ``[orgs.NAME.defaults]``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: How often the object is polled; one call each. A minute costs 1,440 calls a day.
+    #: How often the object is polled. Five feeds that are due together share one call: 1,440 a day for a minute.
     every: Annotated[Span, AfterValidator(_at_least_one_second)] = timedelta(minutes=1)
     #: Paths of the fields to read; None: every readable field that is not a blob.
     fields: Annotated[list[str], AfterValidator(_paths)] | None = None
@@ -68,9 +94,11 @@ class FeedSettings(BaseModel):
     baseline: bool = False
     #: How far each poll reads back, for rows that were committed a little late.
     overlap: Span = timedelta(seconds=10)
-    #: How often late commits and hard deletes are looked for; two calls each. Salesforce advises five minutes or more.
+    #: How often late commits and hard deletes are looked for; Salesforce advises five minutes or more.
     sweep_every: Annotated[Span, AfterValidator(_at_least_one_second)] = timedelta(minutes=5)
     #: How long a record's last values are kept for ``changed`` and ``previous``.
     remember: Span = timedelta(days=30)
+    #: Feeds of priority 2 are only slowed down when others already have twice their interval, and so on.
+    priority: int = Field(default=1, ge=1, le=100)
     #: Also tell of new stamps on rows whose fields did not change.
     unchanged: bool = False

@@ -23,8 +23,6 @@ from salesforce_poller.salesforce.usage import Usage, read_usage
 #: A URI and its headers may have 16,384 bytes together (REST API Developer Guide, 414 and 431); a longer query is
 #: sent in a Composite body instead, where that limit does not apply.
 LONGEST_URL = 13_500
-#: A Composite request may have this many parts, and this many of them may be queries (Composite Request Body).
-MOST_PARTS, MOST_QUERIES = 25, 5
 #: A page has this many rows at most, which is also what it has when nothing is said.
 MOST_ROWS = 2000
 #: The edge does not know the host (420), or sends us to another one: the instance moved, or the org is gone.
@@ -40,11 +38,8 @@ class Meter(Protocol):
     async def admit(self, kind: str) -> None:
         """Count a call that is about to be sent. Raises LimitReached instead when there may be none."""
 
-    def heard(self, usage: Usage) -> None:
-        """Take note of what the org says of its own limit; it lags and goes backwards."""
-
-    def refused(self, error: LimitReached) -> None:
-        """Take note that the org would not have a call."""
+    def heard(self, usage: Usage | None, error: PollerError | None) -> None:
+        """Take note of what an answer tells of the org's limits, and of the error it was, if it was one."""
 
 
 class Unlimited:
@@ -53,11 +48,8 @@ class Unlimited:
     async def admit(self, kind: str) -> None:
         """Let it pass."""
 
-    def heard(self, usage: Usage) -> None:
+    def heard(self, usage: Usage | None, error: PollerError | None) -> None:
         """Nobody asks."""
-
-    def refused(self, error: LimitReached) -> None:
-        """The caller gets the error."""
 
 
 class Org(Questions):
@@ -122,7 +114,7 @@ class Org(Questions):
         parts = wire.read_parts(answer, len(requests))
         for part in parts:
             if isinstance(part, LimitReached):
-                self._meter.refused(part)
+                self._meter.heard(None, part)
         return parts
 
     async def follow(self, url: str) -> Any:
@@ -152,11 +144,14 @@ class Org(Questions):
 
     async def _send_once(self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts) -> Any:
         answer = await self._metered(token, kind, method, path, parts)
+        usage = read_usage(answer.headers)
         try:
-            return wire.decipher(answer.status, answer.headers, answer.body)
-        except LimitReached as exc:
-            self._meter.refused(exc)
+            told = wire.decipher(answer.status, answer.headers, answer.body)
+        except PollerError as exc:
+            self._meter.heard(usage, exc)
             raise
+        self._meter.heard(usage, None)
+        return told
 
     async def _metered(self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts) -> Answer:
         headers = {**parts["headers"], "authorization": f"Bearer {token.access_token}"}
@@ -167,12 +162,9 @@ class Org(Questions):
         except Unreachable:
             self._session.forget(token)
             raise
-        if usage := read_usage(answer.headers):
-            self._meter.heard(usage)
         if answer.status in _MOVED:
             self._session.forget(token)
-            said = f"HTTP {answer.status}: the org is not here (any more); the next try logs in anew"
-            raise TryLater(said, facts=troubles.rest_error(answer.status, answer.headers, answer.body).facts)
+            raise TryLater(f"HTTP {answer.status}: the org is not here (any more); the next try logs in anew")
         return answer
 
     def _composite(self, requests: Sequence[Request]) -> dict[str, Any]:

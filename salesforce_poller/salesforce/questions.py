@@ -15,6 +15,9 @@ from salesforce_poller.errors import PollerError, Refused, capped
 from salesforce_poller.model import Record, Window
 from salesforce_poller.salesforce import describe, instants, soql, usage, wire
 
+#: A Composite request may have this many parts, and this many of them may be queries (Composite Request Body).
+MOST_PARTS, MOST_QUERIES = 25, 5
+
 Kind = Literal["query", "updated", "deleted", "describe", "describe_global", "limits", "record_count"]
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import structlog
 
-from salesforce_poller.errors import LimitReached, PollerError, Refused
-from salesforce_poller.salesforce.client import MOST_PARTS, MOST_QUERIES, Org
-from salesforce_poller.salesforce.questions import Questions, Request
+from salesforce_poller.errors import LimitReached, OrgRefused, PollerError, Refused
+from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.questions import MOST_PARTS, MOST_QUERIES, Questions, Request
 from salesforce_poller.salesforce.transport import NoAnswer, Unreachable
 
 log = structlog.get_logger()
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 #: Requests of one round that are under way at the same time. Salesforce counts requests that take 20 s or more, and a
 #: Developer Edition may have five of them (API Request Limits and Allocations); some are left for others.
 _AT_ONCE = 3
+#: Statuses that say nothing about whose fault it was: a whole answer that makes no sense, an internal error.
+_ANYBODYS = frozenset({200, 500})
 
 
 @dataclass(eq=False, slots=True)
@@ -130,6 +132,10 @@ class Seat(Questions):
         self._org = org
         self._round: Round | None = None
 
+    def new_round(self) -> Round:
+        """Begin a round of this org."""
+        return Round(self._org)
+
     def join(self, ride: Round) -> None:
         """Take the seat: the round waits for this rider from now on."""
         self._round = ride
@@ -163,6 +169,6 @@ class Seat(Questions):
 
 def _may_be_one_of_them(error: Exception) -> bool:
     """Say whether a failure of a shared request may come from one of its parts, rather than from the org."""
-    if isinstance(error, Unreachable | LimitReached):
+    if isinstance(error, Unreachable | LimitReached | OrgRefused) or not isinstance(error, PollerError):
         return False
-    return isinstance(error, NoAnswer | Refused) or not isinstance(error, PollerError)
+    return isinstance(error, NoAnswer | Refused) or error.facts.status in _ANYBODYS

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+from salesforce_poller.store.calls import Calls
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.feeds import Feeds
 from salesforce_poller.store.outbox import Outbox
@@ -15,6 +16,7 @@ class Store:
         self._database = Database(path, writable=writable)
         self.feeds = Feeds(self._database)
         self.outbox = Outbox(self._database)
+        self.calls = Calls(self._database)
 
     async def __aenter__(self) -> Self:
         await self._database.open()

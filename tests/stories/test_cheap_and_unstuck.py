@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from world import World
 
-from salesforce_poller.errors import PollerError
+from salesforce_poller.errors import LoginRefused, PollerError
 from salesforce_poller.simulator import replication
 
 
@@ -221,5 +221,6 @@ async def test_a_login_that_is_refused_stops_the_turn(world: World) -> None:
     world.org.expire_sessions()
     world.org.weather.arm("OAUTH_INVALID_CLIENT", times=None)
     world.pass_time(301)
-    with pytest.raises(PollerError, match="client_secret"):
+    with pytest.raises(LoginRefused, match="invalid client credentials") as refused:
         await world.poll()
+    assert "client_secret" in refused.value.facts.advice

@@ -51,7 +51,7 @@ async def test_check_tells_good_from_bad(
     marks = {(one["about"], one["mark"]) for one in told["findings"]}
     assert {("acme", "good"), ("acme/Lead", "good"), ("acme/Contact", "bad"), ("sink hook", "good")} <= marks
     assert any("Shoe_Size__c" in one["text"] for one in told["findings"])
-    assert told["calls_per_day"] == {"acme": 4_080}
+    assert told["calls_per_day"] == {"acme": 1_465}
 
 
 async def test_check_explains_a_refused_login(

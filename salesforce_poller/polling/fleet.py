@@ -1,0 +1,97 @@
+"""All feeds of one org: who is due, and that those who are due together ride together.
+
+The scheduler calls :meth:`Fleet.tick` at every step of the org's timetable. ``timetable.py`` says who is due,
+``budget.py`` whether and how fast, ``salesforce/sharing.py`` carries the questions of those who ride; each feed's turn
+is its own affair (``poller.py``), and so is its failure.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from salesforce_poller.clock import Clock
+from salesforce_poller.errors import PollerError, StoreError
+from salesforce_poller.polling import pace
+from salesforce_poller.polling.budget import Budget
+from salesforce_poller.polling.poller import Feed
+from salesforce_poller.polling.timetable import is_due, step_of
+from salesforce_poller.salesforce.questions import MOST_QUERIES
+from salesforce_poller.salesforce.sharing import Seat
+
+log = structlog.get_logger()
+
+#: How often the org is asked for its limits, beyond what every answer says of them.
+_LIMITS_EVERY = timedelta(days=1).total_seconds()
+
+
+@dataclass(slots=True)
+class Member:
+    """One feed of the fleet, its seat, and the step at which it last had its turn."""
+
+    feed: Feed
+    seat: Seat
+    last: int | None = None
+
+
+class Fleet:
+    """The feeds of one org."""
+
+    def __init__(self, name: str, members: Sequence[Member], *, seat: Seat, budget: Budget, clock: Clock) -> None:
+        self.name = name
+        self.step = step_of(member.feed.settings.every for member in members)
+        self._members = members
+        self._seat = seat
+        self._budget = budget
+        self._clock = clock
+        self._began: float | None = None
+        self._limits_due = 0.0
+
+    async def tick(self) -> None:
+        """Give every feed that is due its turn. Ticks may overlap; a feed that is still busy is passed over."""
+        now = self._clock.monotonic()
+        self._began = now if self._began is None else self._began
+        step = round((now - self._began) / self.step.total_seconds())
+        self._budget.reconsider()
+        due = [] if self._budget.resting else [member for member in self._members if self._is_due(member, step)]
+        if self._budget.probing:
+            due = due[:MOST_QUERIES]  # one request is enough to find out
+        for member in due:
+            member.last = step
+        await self._ride(due)
+        try:
+            await self._budget.note()
+        except StoreError as exc:
+            log.warning("store.failed", org=self.name, error=str(exc))
+
+    async def _ride(self, due: Sequence[Member]) -> None:
+        if not due:
+            return
+        ride = self._seat.new_round()
+        for member in due:
+            member.seat.join(ride)
+        await asyncio.gather(self._ask_limits(), *(self._turn(member) for member in due))
+
+    async def _turn(self, member: Member) -> None:
+        try:
+            await member.feed.tick()
+        finally:
+            member.seat.leave()
+
+    async def _ask_limits(self) -> None:
+        """Ask for the org's limits at the start and once a day; a user who may not ask is told by every answer."""
+        now = self._clock.monotonic()
+        if now < self._limits_due:
+            return
+        self._limits_due = now + _LIMITS_EVERY
+        try:
+            self._budget.heard(await self._seat.limits(), None)
+        except PollerError as exc:
+            log.debug("org.limits_not_told", org=self.name, error=str(exc))
+
+    def _is_due(self, member: Member, step: int) -> bool:
+        settings = member.feed.settings
+        every = settings.every / self.step * pace.factor(self._budget.stretch, settings.priority)
+        return member.feed.free and is_due(step, member.last, every)
