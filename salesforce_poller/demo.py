@@ -35,6 +35,7 @@ login_url = "{url}"
 auth = "client_credentials"
 client_id = "{client_id}"
 client_secret = "{client_secret}"
+api_budget = 100000   # a second between polls is for the impatient; the default, a quarter, would stretch it
 
 [orgs.demo.defaults]
 every = "1s"
