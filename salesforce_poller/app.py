@@ -77,7 +77,10 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
         fleets: list[Fleet] = []
         for name, settings in config.orgs.items():
             riders = [Rider(feed.every, feed.priority) for feed in settings.objects.values()]
-            budget = Budget(name, settings.api_budget, riders, calls=store.calls, clock=clock, rng=rng)
+            besides = forecast.beside_polls(settings.objects)
+            budget = Budget(
+                name, settings.api_budget, riders, beside_polls=besides, calls=store.calls, clock=clock, rng=rng
+            )
             await budget.open()
             stack.push_async_callback(budget.close)
             org = orgs[name] = await stack.enter_async_context(Org(name, settings, clock=clock, meter=budget))

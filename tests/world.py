@@ -6,7 +6,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,16 @@ from oracle import judge
 from pydantic import SecretStr
 
 from salesforce_poller.model import Event, Kind, PollFailure, PollReport
+from salesforce_poller.polling import forecast
 from salesforce_poller.polling.budget import Budget
+from salesforce_poller.polling.fleet import Fleet, Member
+from salesforce_poller.polling.pace import Rider
 from salesforce_poller.polling.poller import Feed
-from salesforce_poller.polling.settings import Allowance, FeedSettings
+from salesforce_poller.polling.settings import Allowance, FeedSettings, read_allowance
 from salesforce_poller.salesforce.client import Org as Client
+from salesforce_poller.salesforce.questions import Questions
 from salesforce_poller.salesforce.settings import OrgSettings
+from salesforce_poller.salesforce.sharing import Seat
 from salesforce_poller.simulator import server
 from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
@@ -51,6 +56,7 @@ class World:
         self.client: Client
         self.budget: Budget
         self._url = ""
+        self._org_settings: OrgSettings
         self._feeds: dict[str, Feed] = {}
         self._settings: dict[str, FeedSettings] = {}
         self._since: dict[str, int] = {}
@@ -70,20 +76,26 @@ class World:
         settings = OrgSettings(
             login_url=url, client_id="simulated-client", client_secret=SecretStr("simulated-secret"), timeout=5
         )
+        self._org_settings = settings
+        await self._connect(Allowance(calls=1_000_000), [])
+        self.stop.clear()
+        self._feeds = {}
+
+    async def _connect(self, allowance: Allowance, riders: Sequence[Rider], beside_polls: int = 0) -> None:
+        """Make a client whose calls are metered."""
         self.budget = Budget(
             "acme",
-            Allowance(calls=1_000_000),
-            [],
+            allowance,
+            riders,
+            beside_polls=beside_polls,
             calls=self.store.calls,
             clock=self.machine,
             rng=random.Random(self.seed),
         )
         await self.budget.open()
         self._process.push_async_callback(self.budget.close)
-        client = Client("acme", settings, clock=self.machine, meter=self.budget)
+        client = Client("acme", self._org_settings, clock=self.machine, meter=self.budget)
         self.client = await self._process.enter_async_context(client)
-        self.stop.clear()
-        self._feeds = {}
 
     def small_pages(self) -> None:
         """Have pages of 200 rows, the smallest that Salesforce gives, so that a few hundred rows make several."""
@@ -107,20 +119,46 @@ class World:
         self._since[object_name] = len(self.org.truth)
         await self.poll(object_name)
 
+    async def gather(self, objects: Mapping[str, Mapping[str, object]], api_budget: object = 1_000_000) -> Fleet:
+        """Watch several objects as a fleet; give it its turns with ``fleet.tick()`` or :meth:`sail`."""
+        for name, said in objects.items():
+            values = {"fields": list(WATCHED.get(name, ())) or None, "every": "60s", **said}
+            self._settings[name] = FeedSettings.model_validate(values)
+            self._since.setdefault(name, len(self.org.truth))
+        riders = [Rider(self._settings[name].every, self._settings[name].priority) for name in objects]
+        besides = forecast.beside_polls({name: self._settings[name] for name in objects})
+        await self._connect(read_allowance(api_budget), riders, besides)
+        members = []
+        for name in objects:
+            seat = Seat(self.client)
+            self._feeds[name] = self._new_feed(name, seat)
+            members.append(Member(self._feeds[name], seat))
+        return Fleet("acme", members, seat=Seat(self.client), budget=self.budget, clock=self.machine)
+
+    async def sail(self, fleet: Fleet, seconds: float) -> None:
+        """Let time pass, and give the fleet its turns in it."""
+        for _ in range(round(seconds / fleet.step.total_seconds())):
+            self.pass_time(fleet.step.total_seconds())
+            await fleet.tick()
+
     def feed(self, object_name: str = "Lead") -> Feed:
         """Return a watched feed, made anew after a restart."""
         if object_name not in self._feeds:
-            self._feeds[object_name] = Feed(
-                object_name,
-                self._settings[object_name],
-                org=self.client,
-                store=self.store.feeds,
-                clock=self.machine,
-                rng=random.Random(self.seed),
-                stop=self.stop,
-                report=self.reports.append,
-            )
+            self._feeds[object_name] = self._new_feed(object_name, self.client)
         return self._feeds[object_name]
+
+    def _new_feed(self, object_name: str, org: Questions) -> Feed:
+        return Feed(
+            object_name,
+            self._settings[object_name],
+            org=org,
+            store=self.store.feeds,
+            clock=self.machine,
+            rng=random.Random(self.seed),
+            stop=self.stop,
+            report=self.reports.append,
+            roomy=self.budget.is_roomy,
+        )
 
     async def poll(self, object_name: str = "Lead") -> PollReport:
         """Give a feed one turn. Raises what the turn raises."""

@@ -58,6 +58,7 @@ class Budget:
         allowance: Allowance,
         riders: Sequence[pace.Rider],
         *,
+        beside_polls: int = 0,
         calls: Calls,
         clock: Clock,
         rng: random.Random,
@@ -66,7 +67,8 @@ class Budget:
         self._org = org
         self._allowance = allowance
         self._riders = riders
-        self._demand = pace.demand(riders, 1.0)
+        self._beside_polls = beside_polls
+        self._demand = pace.demand(riders, 1.0) + beside_polls
         self._calls = calls
         self._clock = clock
         self._rng = rng
@@ -170,7 +172,7 @@ class Budget:
             now = self._clock.now()
             ledger = [pace.Spent(now - start_of(minute), calls) for minute, calls in self._made.items()]
             rate = pace.sustainable(ledger, limit)
-            stretch = pace.stretch_to_fit(self._riders, rate.calls_per_day)
+            stretch = pace.stretch_to_fit(self._riders, rate.calls_per_day - self._beside_polls)
             until = now + rate.bound_for if stretch > 1.0 else None
         if stretch != self.stretch:
             log.info(

@@ -57,7 +57,8 @@ class Fleet:
         self._budget.reconsider()
         due = [] if self._budget.resting else [member for member in self._members if self._is_due(member, step)]
         if self._budget.probing:
-            due = due[:MOST_QUERIES]  # one request is enough to find out
+            # One request is enough to find out; those who have waited longest ask it.
+            due = sorted(due, key=lambda member: -1 if member.last is None else member.last)[:MOST_QUERIES]
         for member in due:
             member.last = step
         await self._ride(due)

@@ -33,11 +33,16 @@ def of_org(feeds: Mapping[str, FeedSettings]) -> Forecast:
     Five feeds that are due together share one request, sweeps included. A poll that brings more than 2,000 rows costs
     a request for each further page, and a hard delete costs one to confirm it.
     """
-    stages = 2 if any("." in path for feed in feeds.values() for path in feed.fields or ()) else 1
-    hourly = _DESCRIBES * stages * math.ceil(len(feeds) / MOST_PARTS) + _LIMITS
+    besides = beside_polls(feeds)
     costs = pace.calls_by_interval(feed.every for feed in feeds.values())
-    by_object = {name: costs[feed.every] + hourly / len(feeds) for name, feed in feeds.items()}
+    by_object = {name: costs[feed.every] + besides / len(feeds) for name, feed in feeds.items()}
     return Forecast(round(sum(by_object.values())), {name: round(cost) for name, cost in by_object.items()})
+
+
+def beside_polls(feeds: Mapping[str, FeedSettings]) -> int:
+    """Return how many calls a day are made beside the polls, however often these are."""
+    stages = 2 if any("." in path for feed in feeds.values() for path in feed.fields or ()) else 1
+    return _DESCRIBES * stages * math.ceil(len(feeds) / MOST_PARTS) + _LIMITS
 
 
 def fitting(feeds: Mapping[str, FeedSettings], budget: int) -> Mapping[str, timedelta] | None:

@@ -1,0 +1,95 @@
+"""The org's calls are scarce: the budget holds whatever happens, limits are waited out, and nothing is lost by it."""
+
+import itertools
+from datetime import datetime, timedelta
+
+from world import World
+
+from salesforce_poller.polling.fleet import Fleet
+
+DAY = timedelta(hours=24)
+TWO: dict[str, dict[str, object]] = {"Lead": {}, "Contact": {}}
+
+
+async def sail(world: World, fleet: Fleet, hours: float) -> list[datetime]:
+    """Give the fleet its turns for some hours; returns the instant of each call that was made."""
+    made: list[datetime] = []
+    for _ in range(round(hours * 60)):
+        before = world.client.calls
+        world.pass_time(60)
+        await fleet.tick()
+        made += [world.machine.now()] * (world.client.calls - before)
+    return made
+
+
+async def test_the_budget_holds_in_every_24_hours_and_nothing_is_lost(world: World) -> None:
+    """A quarter of the calls that polling every minute needs: polls are stretched, evenly, and find everything."""
+    fleet = await world.gather(TWO, api_budget=360)
+    made = await sail(world, fleet, 6)
+    world.org.insert("Lead", LastName="Ng", Company="Acme")
+    doomed = world.org.insert("Contact", LastName="Gone")
+    made += await sail(world, fleet, 1)
+    world.org.hard_delete(doomed)
+    made += await sail(world, fleet, 21)
+    for end in made:
+        assert sum(end - DAY < at <= end for at in made) <= 360
+    assert len(made) > 360, "it goes on when calls come back"
+    gaps = [later - earlier for earlier, later in itertools.pairwise(made)]
+    assert max(gaps) <= timedelta(minutes=12), "evenly: never a long silence"
+    assert await world.judge("Lead") == await world.judge("Contact") == []
+
+
+async def test_a_feed_that_matters_more_is_slowed_down_last(world: World) -> None:
+    """Its priority says how much less."""
+    fleet = await world.gather({"Lead": {"priority": 4}, "Contact": {}}, api_budget=900)
+    await sail(world, fleet, 3)
+    turns = {name: sum(report.object == name for report in world.reports) for name in ("Lead", "Contact")}
+    assert turns["Lead"] > 2 * turns["Contact"]
+
+
+async def test_a_restart_does_not_forget_what_was_spent(world: World) -> None:
+    """Crash-looping must not eat the org's calls."""
+    made: list[datetime] = []
+    for _ in range(30):
+        fleet = await world.gather(TWO, api_budget=60)
+        made += await sail(world, fleet, 0.1)
+        await world.restart()
+    assert len(made) <= 60
+
+
+async def test_the_daily_limit_is_waited_out_and_nothing_is_lost(world: World) -> None:
+    """Others used up the org's calls: paused, probed rarely, resumed by itself."""
+    fleet = await world.gather(TWO)
+    await world.sail(fleet, 120)
+    world.org.meter.set_usage(15_000, 15_000, world.org.clock.now())
+    lead = world.org.insert("Lead", LastName="Ng", Company="Acme")
+    made = await sail(world, fleet, 20)
+    assert 15 <= len(made) <= 90, "about every quarter of an hour at first, once an hour later"
+    assert await world.kinds("Lead", lead) == []
+    await sail(world, fleet, 6)
+    assert await world.kinds("Lead", lead) == ["created"]
+    assert await world.judge("Lead") == []
+    assert not world.budget.resting
+    assert not world.budget.probing
+
+
+async def test_peoples_work_comes_first(world: World) -> None:
+    """At 95 % of the org's calls we stop asking before the org has to refuse."""
+    fleet = await world.gather(TWO)
+    await world.sail(fleet, 120)
+    world.org.meter.set_usage(14_300, 15_000, world.org.clock.now())
+    made = await sail(world, fleet, 5)
+    assert 15 <= len(made) <= 25
+    assert world.org.meter.used(world.org.clock.now()) < 15_000
+
+
+async def test_the_concurrent_limit_passes_in_seconds(world: World) -> None:
+    """The same errorCode as the daily one; the message tells them apart."""
+    fleet = await world.gather(TWO)
+    await world.sail(fleet, 120)
+    world.org.weather.arm("CONCURRENT_LIMIT_EXCEEDED", times=1)
+    lead = world.org.insert("Lead", LastName="Ng", Company="Acme")
+    await world.sail(fleet, 60)
+    assert world.budget.resting
+    await world.sail(fleet, 60)
+    assert await world.kinds("Lead", lead) == ["created"]
