@@ -1,7 +1,7 @@
 """The org's edge: everything between the socket and the REST API.
 
 Mounted by `server` for every path but the control API's. One request goes: too long? → weather → login or API → headers
-and compression → out. What is handled where: tokens in `oauth`, the API in `rest`, faults in `weather`.
+and compression → out. What is handled where: logins in `oauth`, the API in `rest`, faults in `weather`.
 """
 
 import gzip
@@ -13,10 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
 
-from salesforce_poller.simulator import errors, faults, oauth, releases, request, rest
+from salesforce_poller.simulator import errors, faults, releases, request, rest
 from salesforce_poller.simulator.call import Answer, Call, refusal
 from salesforce_poller.simulator.errors import ApiError
 from salesforce_poller.simulator.faults import FAULTS, Fault
+from salesforce_poller.simulator.oauth import endpoints, whoami
 from salesforce_poller.simulator.org import Org
 from salesforce_poller.simulator.request import LONGEST_URI, Request
 
@@ -77,7 +78,7 @@ class Edge:
 
     def _pass(self, asked: Request) -> Answer:
         """The real answer."""
-        if (answered := oauth.answer(self._org, asked)) is not None:
+        if (answered := endpoints.answer(self._org, asked)) is not None:
             return answered
         if asked.path.rstrip("/") == API.rstrip("/"):
             return Answer(body=releases.listing())
@@ -88,7 +89,7 @@ class Edge:
     def _call_api(self, asked: Request) -> Answer:
         """Log in, pay, be served."""
         try:
-            session = oauth.bearer(self._org, asked)
+            session = whoami.bearer(self._org, asked)
         except ApiError as error:
             return _unauthorised(error)
         if session is None:

@@ -11,13 +11,17 @@ from typing import Any
 
 from salesforce_poller.simulator import errors, founding, ids
 from salesforce_poller.simulator.access import Access
+from salesforce_poller.simulator.approvals import Approvals, Codes
 from salesforce_poller.simulator.catalogue import ObjectType, catalogue
 from salesforce_poller.simulator.changes import Change, Row
 from salesforce_poller.simulator.clock import OrgClock
+from salesforce_poller.simulator.connected_app import ConnectedApp
 from salesforce_poller.simulator.conversion import Conversion
 from salesforce_poller.simulator.cursors import Cursors
+from salesforce_poller.simulator.instance import Instance
+from salesforce_poller.simulator.login_rate import LoginRate
 from salesforce_poller.simulator.metering import ALLOWANCES, Meter
-from salesforce_poller.simulator.sessions import ConnectedApp, Sessions
+from salesforce_poller.simulator.sessions import Sessions
 from salesforce_poller.simulator.storage import Storage
 from salesforce_poller.simulator.transactions import Transaction
 from salesforce_poller.simulator.undocumented import Undocumented
@@ -58,7 +62,11 @@ class Org:
         self.rng = random.Random(seed)
         self.weather = Weather(self.rng)
         self.meter = Meter(ALLOWANCES[edition], self.rng)
+        self.instance = Instance()
         self.sessions = Sessions(self.organization_id, self.rng)
+        self.approvals = Approvals(self.rng)
+        self.codes = Codes(self.rng)
+        self.login_rate = LoginRate()
         self.cursors = Cursors()
         self.access = Access(clock.now())
         self.storage = Storage(clock, catalogue(), capacity=capacity)
@@ -69,6 +77,7 @@ class Org:
         self.people = founders.people
         self.integration_user = founders.integration_user
         self.queue = founders.queue
+        self.approvals.keep(self.integration_user, self.app.refresh_token)
 
     # ---------------------------------------------------------------------------------------- statements
 
@@ -136,6 +145,11 @@ class Org:
         return self.storage.truth
 
     # ---------------------------------------------------------------------------------------- what is seen
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether people log in at test.salesforce.com."""
+        return "Sandbox" in self.edition
 
     def type(self, name: str) -> ObjectType | None:
         """The object of that name, whatever its case; None when there is none or it is disabled."""

@@ -1,6 +1,6 @@
-"""Who may log in and who is: the connected app, and the access tokens the org has given out.
+"""Who is logged in: the access tokens the org has given out.
 
-Issued by `oauth`, looked up by `edge` for every request, ended by time, by the control API and by the weather.
+Issued by `oauth` and `soap`, looked up by `edge` for every request; ended by time, the control API and the weather.
 """
 
 import random
@@ -25,19 +25,8 @@ class Session:
     scope: str
     issued_at: datetime
     used_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectedApp:
-    """The one client the org knows, and the ways in which it may log in."""
-
-    client_id: str = "simulated-client"
-    client_secret: str = "simulated-secret"  # noqa: S105  # a pretend secret, printed for everybody
-    run_as: bool = True
-    """The administrator has named a user for the client-credentials flow."""
-    refresh_token: str = "simulated-refresh-token"  # noqa: S105  # likewise
-    username: str = "integration.user@example.com"
-    password: str = "simulated-password"  # noqa: S105  # likewise
+    refresh_token: str | None = None
+    """The refresh token that belongs to the login, if one does."""
 
 
 class Sessions:
@@ -49,10 +38,12 @@ class Sessions:
         self._rng = rng
         self._by_token: dict[str, Session] = {}
 
-    def issue(self, user_id: str, client_id: str, scope: str, now: datetime) -> Session:
+    def issue(
+        self, user_id: str, client_id: str, scope: str, now: datetime, *, refresh_token: str | None = None
+    ) -> Session:
         """A new session for this user."""
         secret = "".join(self._rng.choices(ALPHABET, k=OPAQUE))
-        session = Session(f"{self._prefix}!AQ{secret}", user_id, client_id, scope, now, now)
+        session = Session(f"{self._prefix}!AQ{secret}", user_id, client_id, scope, now, now, refresh_token)
         self._by_token[session.token] = session
         return session
 
@@ -70,6 +61,11 @@ class Sessions:
     def end(self, token: str) -> None:
         """End one session, if there is one."""
         self._by_token.pop(token, None)
+
+    def end_of(self, refresh_token: str) -> None:
+        """End the sessions that belong to a refresh token."""
+        for session in [each for each in self._by_token.values() if each.refresh_token == refresh_token]:
+            self.end(session.token)
 
     def expire(self) -> None:
         """End every session."""

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from salesforce_poller.simulator.clock import OrgClock
+from salesforce_poller.simulator.connected_app import ConnectedApp
 from salesforce_poller.simulator.org import Org
 from salesforce_poller.simulator.server import build
-from salesforce_poller.simulator.sessions import ConnectedApp
 
 TOKEN = "/services/oauth2/token"
 CLIENT = {"client_id": "simulated-client", "client_secret": "simulated-secret"}
