@@ -13,12 +13,14 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from salesforce_poller.simulator import scenes, server
 from salesforce_poller.simulator.clock import OrgClock, machine_sleep
+from salesforce_poller.simulator.connected_app import ConnectedApp
 from salesforce_poller.simulator.org import Org
 
 READY = """\
@@ -55,6 +57,8 @@ class Settings:
     pace: float
     records: int
     as_json: bool
+    certificate: str | None
+    """PEM text."""
 
 
 @app.command()
@@ -71,9 +75,14 @@ def main(
     pace: Annotated[float, typer.Option(help="How fast they work; 2 is twice as fast.", min=0.01)] = 1.0,
     records: Annotated[int, typer.Option(help="How many leads there are to begin with.", min=0)] = 40,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(help="A PEM file with the certificate or public key for JWT logins.")
+    ] = None,
 ) -> None:
     """Serve a small simulated Salesforce org over HTTP, to practise on and to test against."""
-    settings = Settings(host, port, seed, speed, clock_offset, scenes, pace, records, as_json)
+    settings = Settings(
+        host, port, seed, speed, clock_offset, scenes, pace, records, as_json, _read_certificate(certificate)
+    )
     try:
         asyncio.run(run(settings))
     except OSError as error:
@@ -85,7 +94,7 @@ def main(
 async def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises OSError when the address cannot be had."""
     clock = OrgClock(speed=settings.speed, offset=timedelta(seconds=settings.clock_offset))
-    org = Org(clock=clock, seed=settings.seed)
+    org = Org(clock=clock, seed=settings.seed, app=ConnectedApp(certificate=settings.certificate))
     rng = random.Random(settings.seed)
     scenes.populate(org, settings.records, rng=rng)
     stop = asyncio.Event()
@@ -102,6 +111,18 @@ async def run(settings: Settings) -> None:
         await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         await _cancel(stopping)
         await _cancel(playing)
+
+
+def _read_certificate(path: Path | None) -> str | None:
+    """The text of the file, once it is clear that it holds an RSA key; otherwise one line, and exit 2."""
+    if path is None:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        ConnectedApp(certificate=text).public_key()
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path}: {error}", param_hint="--certificate") from error
+    return text
 
 
 async def _cancel(task: "asyncio.Task[object]") -> None:

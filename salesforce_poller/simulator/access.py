@@ -11,6 +11,8 @@ class Access:
 
     def __init__(self, now: datetime) -> None:
         self.changed_at = now
+        self.view_setup = True
+        """The permission "View Setup and Configuration"."""
         self._fields: dict[str, set[str]] = {}
         self.hidden_records: set[str] = set()
         self._objects: set[str] = set()

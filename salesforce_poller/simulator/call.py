@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from salesforce_poller.simulator.errors import ApiError
-from salesforce_poller.simulator.faults import JSON_TYPE
+from salesforce_poller.simulator.fault_kinds import JSON_TYPE
 from salesforce_poller.simulator.transactions import Transaction
 
 

@@ -9,11 +9,26 @@
     POST /simulator/hide                      {"record": id} | {"object": name} | {"object": name, "field": name}
     POST /simulator/show                      the same
     GET  /simulator/weather                   what is armed, and the names of all faults
-    POST /simulator/weather                   {"fault": name, "path", "object", "times", "chance", "after"}
+    POST /simulator/weather                   {"fault": name, "path", "object", "times", "chance", "after",
+                                              "seconds" between the pieces of a slow one, "size" of an oversized one}
     DELETE /simulator/weather                 fine weather
     GET  /simulator/truth?after=N             every committed change with a number above N
+    GET  /simulator/app                       the connected app: credentials, certificate, redirect URIs, policies
+    POST /simulator/app                       any of its settings (see `connected_app`): {"certificate": PEM text,
+                                              "rotate_refresh_tokens": true, "denial": ["access_denied", text], ...}
+    POST /simulator/sessions                  {"idle": seconds a session lives unused, "logins_per_hour": per user}
     POST /simulator/sessions/expire           the next request of everybody gets 401
-    POST /simulator/usage                     {"used": calls, "max": calls}
+    POST /simulator/approvals/revoke          no refresh token is good any more
+    POST /simulator/instance                  {"url": where the org is from now on, "old_host": "redirect" | "no_route",
+                                              "login_stays": true}; {"url": null}: everywhere again
+    POST /simulator/organization              {"id": organisation id}: a refreshed sandbox; nobody is logged in
+    POST /simulator/permissions               {"view_setup": false}: /limits is refused
+    GET  /simulator/usage                     {"used", "max"}: the truth behind Sforce-Limit-Info
+    POST /simulator/usage                     {"used": calls, "max": calls, "lag": seconds, "jitter": calls,
+                                              "app_max": calls | null, "overage": calls above max that still pass}
+    POST /simulator/concurrency               {"others": long requests of somebody else's, "most": how many may be}
+    GET  /simulator/calls                     the calls so far, by kind: on their own, as parts, and what they cost
+    DELETE /simulator/calls                   count anew
     POST /simulator/delete-log/purge          getDeleted has lost everything up to now
 
 A statement is {"do": "insert", "object": name, "fields": {…}}, {"do": "restamp", "object": name},
@@ -34,18 +49,16 @@ from starlette.routing import Route
 
 from salesforce_poller.simulator import statements
 from salesforce_poller.simulator.errors import ApiError
-from salesforce_poller.simulator.faults import FAULTS
 from salesforce_poller.simulator.org import Org
+from salesforce_poller.simulator.switches import Switches
 from salesforce_poller.simulator.transactions import Transaction
-from salesforce_poller.simulator.weather import Armed
 
 Body = Mapping[str, Any]
-ARMING = {"path", "object", "times", "chance", "after"}
 
 
 def routes(org: Org) -> list[Route]:
     """The control API of one org, to be mounted under /simulator."""
-    control = Control(org)
+    control, switches = Control(org), Switches(org)
     table: list[tuple[str, str, Callable[[Request, Body], Any]]] = [
         ("GET", "/clock", control.read_clock),
         ("POST", "/clock", control.change_clock),
@@ -56,12 +69,23 @@ def routes(org: Org) -> list[Route]:
         ("POST", "/transactions/{number:int}/rollback", control.rollback),
         ("POST", "/hide", control.hide),
         ("POST", "/show", control.show),
-        ("GET", "/weather", control.read_weather),
-        ("POST", "/weather", control.arm),
-        ("DELETE", "/weather", control.clear_weather),
+        ("GET", "/weather", switches.read_weather),
+        ("POST", "/weather", switches.arm),
+        ("DELETE", "/weather", switches.clear_weather),
         ("GET", "/truth", control.truth),
-        ("POST", "/sessions/expire", control.expire_sessions),
-        ("POST", "/usage", control.set_usage),
+        ("GET", "/app", switches.read_app),
+        ("POST", "/app", switches.change_app),
+        ("POST", "/sessions", switches.set_sessions),
+        ("POST", "/sessions/expire", switches.expire_sessions),
+        ("POST", "/approvals/revoke", switches.revoke_approvals),
+        ("POST", "/instance", switches.move_instance),
+        ("POST", "/organization", switches.change_organization),
+        ("POST", "/permissions", switches.set_permissions),
+        ("GET", "/usage", switches.read_usage),
+        ("POST", "/usage", switches.set_usage),
+        ("POST", "/concurrency", switches.set_concurrency),
+        ("GET", "/calls", switches.read_calls),
+        ("DELETE", "/calls", switches.clear_calls),
         ("POST", "/delete-log/purge", control.purge_delete_log),
     ]
     return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
@@ -132,34 +156,10 @@ class Control:
         else:
             self._org.enable_object(body["object"])
 
-    def read_weather(self, _request: Request, _body: Body) -> Any:
-        """What may strike, and what could."""
-        return {"armed": [_told(each) for each in self._org.weather.armed()], "faults": list(FAULTS)}
-
-    def arm(self, _request: Request, body: Body) -> Any:
-        """Arm a fault of the table."""
-        unknown = set(body) - ARMING - {"fault"}
-        if unknown:
-            raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
-        options = {name: value for name, value in body.items() if name in ARMING}
-        return _told(self._org.weather.arm(str(body["fault"]), **options))
-
-    def clear_weather(self, _request: Request, _body: Body) -> Any:
-        """Disarm everything."""
-        self._org.weather.clear()
-
     def truth(self, request: Request, _body: Body) -> Any:
         """The committed changes after a number."""
         after = int(request.query_params.get("after", "0"))
         return {"changes": [asdict(change) for change in self._org.truth[after:]]}
-
-    def expire_sessions(self, _request: Request, _body: Body) -> Any:
-        """End every session."""
-        self._org.expire_sessions()
-
-    def set_usage(self, _request: Request, body: Body) -> Any:
-        """Pretend that calls were made."""
-        self._org.set_usage(int(body["used"]), int(body["max"]))
 
     def purge_delete_log(self, _request: Request, _body: Body) -> Any:
         """Forget which records were deleted."""
@@ -192,18 +192,6 @@ def _endpoint(handler: Callable[[Request, Body], Any]) -> Callable[[Request], Aw
 
 def _respond(status: int, body: Any) -> Response:
     return Response(orjson.dumps({} if body is None else body), status, media_type="application/json")
-
-
-def _told(armed: Armed) -> dict[str, Any]:
-    return {
-        "fault": armed.fault.name,
-        "path": armed.path,
-        "object": armed.object,
-        "left": armed.left,
-        "chance": armed.chance,
-        "after": armed.after,
-        "struck": armed.struck,
-    }
 
 
 def _instant(text: str) -> datetime:

@@ -1,11 +1,12 @@
 """The org's edge: everything between the socket and the REST API.
 
-Mounted by `server` for every path but the control API's. One request goes: too long? → weather → login or API → headers
-and compression → out. What is handled where: logins in `oauth`, the API in `rest`, faults in `weather`.
+Mounted by `server` for every path but the control API's. One request goes: too long? → weather → moved? → login or
+API → headers and compression → out. What is handled where: logins in `oauth`, the API in `rest`, faults in `weather`,
+the way out in `departure`.
 """
 
 import gzip
-from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from email.utils import format_datetime
 
 import orjson
@@ -13,15 +14,15 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
 
-from salesforce_poller.simulator import errors, faults, releases, request, rest
+from salesforce_poller.simulator import errors, fault_kinds, releases, request, rest, tally
 from salesforce_poller.simulator.call import Answer, Call, refusal
+from salesforce_poller.simulator.departure import Line, Parcel, Sleep, hang_up, leave
 from salesforce_poller.simulator.errors import ApiError
-from salesforce_poller.simulator.faults import FAULTS, Fault
+from salesforce_poller.simulator.fault_kinds import Fault
+from salesforce_poller.simulator.faults import FAULTS
 from salesforce_poller.simulator.oauth import endpoints, whoami
 from salesforce_poller.simulator.org import Org
 from salesforce_poller.simulator.request import LONGEST_URI, Request
-
-Sleep = Callable[[float], Awaitable[None]]
 
 API = "/services/data/"
 COMPRESSION = 1
@@ -39,24 +40,26 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        line = Line(scope, receive, send)
         try:
             asked = await request.read(HttpRequest(scope, receive))
         except ClientDisconnect:
             return  # whoever asked is gone, in the middle of the question
+        self._org.tally.request(tally.kind(asked.path))
         fault = self._fault(asked)
         if fault is not None and fault.effect == "reset":
-            await hang_up(scope, receive, reset=True)
+            await hang_up(line, reset=True)
             return
-        if fault is not None and fault.effect == "slow":
-            await self._sleep(fault.seconds)
-        answered = self._answer(asked, fault)
-        start, body = self._compose(asked, answered)
-        await send({"type": "http.response.start", "status": answered.status, "headers": start})
-        if fault is not None and fault.effect == "truncate":
-            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-            await hang_up(scope, receive, reset=False)
-            return
-        await send({"type": "http.response.body", "body": body})
+        answered = await self._work(asked, fault)
+        await leave(self._pack(asked, answered), line, fault, sleep=self._sleep)
+
+    async def _work(self, asked: Request, fault: Fault | None) -> Answer:
+        """What the org does while a request runs; API requests that run for long have a limit of their own."""
+        api = asked.path.startswith(API)
+        with self._org.concurrency.visit(self._org.clock.now()) if api else nullcontext(True) as admitted:
+            if fault is not None and fault.effect == "slow":
+                await self._sleep(fault.seconds)
+            return self._answer(asked, fault, admitted=admitted)
 
     def _fault(self, asked: Request) -> Fault | None:
         """What stands in the way of this request: its own length, or the weather."""
@@ -67,26 +70,35 @@ class Edge:
         target = rest.target(asked.path, asked.params)
         return self._org.weather.strike(target, rest.object_of(self._org, _call(asked, "")))
 
-    def _answer(self, asked: Request, fault: Fault | None) -> Answer:
+    def _answer(self, asked: Request, fault: Fault | None, *, admitted: bool) -> Answer:
         if fault is not None and fault.effect in ("answer", "expire_session"):
             answered = rest.faulty(self._org, fault)
             return self._gauged(answered) if asked.path.startswith(API + "v") and fault.body else answered
         try:
-            return self._pass(asked.decompressed())
+            return self._pass(asked.decompressed(), admitted=admitted)
         except ApiError as error:
             return refusal(error)
 
-    def _pass(self, asked: Request) -> Answer:
+    def _pass(self, asked: Request, *, admitted: bool) -> Answer:
         """The real answer."""
+        if self._org.instance.is_elsewhere(asked):
+            return self._moved(asked)
         if (answered := endpoints.answer(self._org, asked)) is not None:
             return answered
         if asked.path.rstrip("/") == API.rstrip("/"):
             return Answer(body=releases.listing())
         if not asked.path.startswith(API):
             raise errors.not_found()
-        return self._gauged(self._call_api(asked))
+        return self._gauged(self._call_api(asked, admitted=admitted))
 
-    def _call_api(self, asked: Request) -> Answer:
+    def _moved(self, asked: Request) -> Answer:
+        """Where the org is now, or that nobody knows."""
+        instance = self._org.instance
+        if instance.url is None or instance.old_host == "no_route":
+            return rest.faulty(self._org, FAULTS["EDGE_HAS_NO_ROUTE"])
+        return Answer(301, None, {"Location": instance.url + asked.uri})
+
+    def _call_api(self, asked: Request, *, admitted: bool) -> Answer:
         """Log in, pay, be served."""
         try:
             session = whoami.bearer(self._org, asked)
@@ -94,8 +106,14 @@ class Edge:
             return _unauthorised(error)
         if session is None:
             return _unauthorised(ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid"))
-        if not self._org.meter.spend(self._org.clock.now()):
-            return refusal(ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."))
+        if not admitted:
+            return refusal(ApiError(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded"))
+        kind = tally.kind(asked.path)
+        try:
+            if kind != tally.PAID_BY_PART:
+                self._org.pay(kind)
+        except ApiError as error:
+            return refusal(error)
         return rest.answer(self._org, _call(asked, session.user_id))
 
     def _gauged(self, answered: Answer) -> Answer:
@@ -103,18 +121,17 @@ class Edge:
         headers = {"Sforce-Limit-Info": gauge, **answered.headers}
         return Answer(answered.status, answered.body, headers, answered.media_type)
 
-    def _compose(self, asked: Request, answered: Answer) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    def _pack(self, asked: Request, answered: Answer) -> Parcel:
         """Headers and body; without a Content-Length, so that the web server sends it in chunks."""
-        body = _encode(answered)
-        headers = {**self._standard_headers(), **answered.headers}
-        if body:
+        plain = b"" if asked.method == "HEAD" else _encode(answered)
+        headers, body = {**self._standard_headers(), **answered.headers}, plain
+        if answered.body is not None:
             headers["Content-Type"] = answered.media_type
-            if "gzip" in asked.headers.get("accept-encoding", ""):
-                headers["Content-Encoding"] = "gzip"
-                body = gzip.compress(body, COMPRESSION)
-        if asked.method == "HEAD":
-            body = b""
-        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()], body
+        if plain and "gzip" in asked.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            body = gzip.compress(plain, COMPRESSION)
+        lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        return Parcel(answered.status, lines, body, plain)
 
     def _standard_headers(self) -> dict[str, str]:
         request_id = f"{self._org.rng.getrandbits(128):032x}"
@@ -129,19 +146,6 @@ class Edge:
             "X-Request-Id": request_id,
             "X-SFDC-Edge-Cache": "none",
         }
-
-
-async def hang_up(scope: Scope, receive: Receive, *, reset: bool) -> None:
-    """Drop the connection, at once and rudely or after what was sent has left, and wait until it is gone.
-
-    `server.serve` puts the means into the request's state; under another web server the exception does it.
-    """
-    means = scope.get("state", {}).get("hang_up")
-    if means is None:
-        raise ConnectionResetError("the weather broke the connection")
-    means(reset=reset)
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def date_header(org: Org) -> str:
@@ -168,4 +172,4 @@ def _unauthorised(error: ApiError) -> Answer:
 def _encode(answered: Answer) -> bytes:
     if answered.body is None:
         return b""
-    return orjson.dumps(answered.body) if answered.media_type == faults.JSON_TYPE else str(answered.body).encode()
+    return orjson.dumps(answered.body) if answered.media_type == fault_kinds.JSON_TYPE else str(answered.body).encode()

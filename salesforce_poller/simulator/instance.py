@@ -31,6 +31,8 @@ class Instance:
             raise ValueError(f"url: not an address of the kind http://localhost:8000: {url}")
         if old_host not in ("redirect", "no_route"):
             raise ValueError(f"old_host: must be redirect or no_route, not {old_host!r}")
+        if not isinstance(login_stays, bool):
+            raise ValueError("login_stays: must be true or false")  # noqa: TRY004  # bad input
         self.url = None if url is None else url.rstrip("/")
         self.old_host = old_host
         self.login_stays = login_stays

@@ -26,8 +26,8 @@ ALLOWANCES = {
 class Meter:
     """Counts calls. `allowance` is how many the org has per rolling 24 hours of its own time.
 
-    `lag` and `jitter` say how wrong the gauge is; with `app_allowance` it has the tail that orgs with a quota per
-    connected app send.
+    `overage` is how many more a paying org gets before it is refused. `lag` and `jitter` say how wrong the gauge is;
+    with `app_allowance` it has the tail that orgs with a quota per connected app send.
     """
 
     def __init__(self, allowance: int, rng: random.Random) -> None:
@@ -35,13 +35,14 @@ class Meter:
         self.lag = LAG
         self.jitter = JITTER
         self.app_allowance: int | None = None
+        self.overage = 0
         self._rng = rng
         self._spent: deque[tuple[datetime, int]] = deque()
         self._total = 0
 
     def spend(self, now: datetime) -> bool:
         """Count one call; False when the allowance is used up, and then it is not counted."""
-        if self.used(now) >= self.allowance:
+        if self.used(now) >= self.allowance + self.overage:
             return False
         self._spent.append((now, 1))
         self._total += 1

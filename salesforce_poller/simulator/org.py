@@ -15,14 +15,17 @@ from salesforce_poller.simulator.approvals import Approvals, Codes
 from salesforce_poller.simulator.catalogue import ObjectType, catalogue
 from salesforce_poller.simulator.changes import Change, Row
 from salesforce_poller.simulator.clock import OrgClock
+from salesforce_poller.simulator.concurrency import Concurrency
 from salesforce_poller.simulator.connected_app import ConnectedApp
 from salesforce_poller.simulator.conversion import Conversion
 from salesforce_poller.simulator.cursors import Cursors
+from salesforce_poller.simulator.errors import ApiError
 from salesforce_poller.simulator.instance import Instance
 from salesforce_poller.simulator.login_rate import LoginRate
 from salesforce_poller.simulator.metering import ALLOWANCES, Meter
 from salesforce_poller.simulator.sessions import Sessions
 from salesforce_poller.simulator.storage import Storage
+from salesforce_poller.simulator.tally import Tally
 from salesforce_poller.simulator.transactions import Transaction
 from salesforce_poller.simulator.undocumented import Undocumented
 from salesforce_poller.simulator.weather import Weather
@@ -62,6 +65,8 @@ class Org:
         self.rng = random.Random(seed)
         self.weather = Weather(self.rng)
         self.meter = Meter(ALLOWANCES[edition], self.rng)
+        self.concurrency = Concurrency(edition)
+        self.tally = Tally()
         self.instance = Instance()
         self.sessions = Sessions(self.organization_id, self.rng)
         self.approvals = Approvals(self.rng)
@@ -175,6 +180,12 @@ class Org:
         """The fields of the object that do not exist for this user."""
         return self.access.hidden_fields(object_name)
 
+    def pay(self, kind: str) -> None:
+        """Take one call of this kind off the allowance; raises REQUEST_LIMIT_EXCEEDED when it is used up."""
+        if not self.meter.spend(self.clock.now()):
+            raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        self.tally.pay(kind)
+
     # ---------------------------------------------------------------------------------------- switches
 
     def hide_field(self, object_name: str, field: str) -> None:
@@ -204,6 +215,25 @@ class Org:
     def expire_sessions(self) -> None:
         """End every session: the next request with its token is answered 401."""
         self.sessions.expire()
+
+    def change_app(self, app: ConnectedApp) -> None:
+        """Set up the connected app differently; a refresh token that is new to it counts as approved."""
+        if app.refresh_token != self.app.refresh_token:
+            self.approvals.keep(self.integration_user, app.refresh_token)
+        self.app = app
+
+    def become(self, organization_id: str) -> None:
+        """Be another organisation with the same records, as a sandbox is after a refresh; nobody is logged in."""
+        if not ids.is_id(organization_id) or not organization_id.startswith("00D"):
+            raise ValueError(f"id: not the id of an organisation: {organization_id}")
+        rows = self.storage.rows["Organization"]
+        row = rows.pop(self.organization_id)
+        self.organization_id = ids.to18(organization_id)
+        rows[self.organization_id] = {**row, "Id": self.organization_id}
+        idle = self.sessions.idle
+        self.sessions = Sessions(self.organization_id, self.rng)
+        self.sessions.idle = idle
+        self.approvals.clear()
 
     def set_usage(self, used: int, allowance: int) -> None:
         """Pretend that so many calls of so many allowed were made just now."""

@@ -31,6 +31,8 @@ class Request:
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes
+    uri: str
+    """As it was sent: the path and the query, encoded."""
     uri_size: int
     head_size: int
     """The URI and the headers together."""
@@ -67,6 +69,7 @@ async def read(http: HttpRequest) -> Request:
         params=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
         headers=headers,
         body=await http.body(),
+        uri=(raw_path + (b"?" + query if query else b"")).decode("latin-1"),
         uri_size=uri_size,
         head_size=uri_size + sum(len(name) + len(value) + LINE_OVERHEAD for name, value in http.headers.raw),
     )

@@ -11,13 +11,25 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from salesforce_poller.simulator import errors, releases
+from salesforce_poller.simulator import errors, releases, tally
 from salesforce_poller.simulator.call import Answer, Call, refusal
 from salesforce_poller.simulator.errors import ApiError
-from salesforce_poller.simulator.faults import JSON_TYPE, UNKNOWN, Fault
+from salesforce_poller.simulator.fault_kinds import JSON_TYPE, Fault
+from salesforce_poller.simulator.faults import UNKNOWN
 from salesforce_poller.simulator.org import Org
 from salesforce_poller.simulator.query import SoqlError
-from salesforce_poller.simulator.routes import collections, composite, queries, records, replication, resources, upsert
+from salesforce_poller.simulator.routes import (
+    batch,
+    collections,
+    composite,
+    graph,
+    queries,
+    records,
+    replication,
+    resources,
+    tree,
+    upsert,
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +56,14 @@ def _composite(org: Org, call: Call) -> Answer:
     return composite.run(org, call, inside=inside)
 
 
+def _batch(org: Org, call: Call) -> Answer:
+    return batch.run(org, call, inside=inside)
+
+
+def _graph(org: Org, call: Call) -> Answer:
+    return graph.run(org, call, inside=inside)
+
+
 RESOURCES = (
     _resource("", GET=resources.index),
     _resource("/limits", GET=resources.limits),
@@ -59,6 +79,9 @@ RESOURCES = (
     _resource(f"/sobjects/{NAME}/(?P<record_id>[^/]+)", GET=records.read, PATCH=records.update, DELETE=records.delete),
     _resource(f"/sobjects/{NAME}/(?P<field>[^/]+)/(?P<value>[^/]+)", GET=upsert.read, PATCH=upsert.upsert),
     _resource("/composite", POST=_composite),
+    _resource("/composite/batch", POST=_batch),
+    _resource("/composite/graph", POST=_graph),
+    _resource(f"/composite/tree/{NAME}", POST=tree.create),
     _resource("/composite/sobjects", POST=collections.create, PATCH=collections.update, DELETE=collections.delete),
     _resource(f"/composite/sobjects/{NAME}", GET=collections.retrieve, POST=collections.retrieve_many),
 )
@@ -79,6 +102,7 @@ def answer(org: Org, call: Call) -> Answer:
 
 def inside(org: Org, call: Call) -> Answer:
     """Handle a part of a composite request, which has weather of its own."""
+    org.tally.part(tally.kind(call.path))
     fault = org.weather.strike(target(call.path, call.params), object_of(org, call), subrequest=True)
     return answer(org, call) if fault is None else faulty(org, fault)
 

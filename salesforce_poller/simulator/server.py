@@ -21,7 +21,8 @@ from uvicorn.server import ServerState
 
 from salesforce_poller.simulator import control
 from salesforce_poller.simulator.clock import machine_sleep
-from salesforce_poller.simulator.edge import Edge, Sleep, date_header
+from salesforce_poller.simulator.departure import Sleep
+from salesforce_poller.simulator.edge import Edge, date_header
 from salesforce_poller.simulator.org import Org
 
 LARGEST_HEAD = 1_048_576

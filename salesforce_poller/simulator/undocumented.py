@@ -16,3 +16,5 @@ class Undocumented:
     """A child that a merge gives to the winner gets a new SystemModstamp."""
     deleted_lists_undeleted: bool = True
     """getDeleted goes on listing a record that was undeleted since."""
+    record_count_error: float = 0.0
+    """How far the counts of /limits/recordCount may be off, as a share; Salesforce only says "approximate"."""

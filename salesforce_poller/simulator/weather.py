@@ -6,7 +6,7 @@ The faults themselves are in `faults`.
 
 import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from salesforce_poller.simulator.faults import FAULTS, Fault
 
@@ -50,17 +50,24 @@ class Weather:
         times: int | None = 1,
         chance: float = 1.0,
         after: int = 0,
+        seconds: float | None = None,
+        size: int | None = None,
     ) -> Armed:
         """Arm a fault, by its name in `FAULTS` or one of your own; the one armed first strikes first.
 
         `path` is a part of, or a regular expression in, the decoded path and query ("/query?q=SELECT Id …"); `object`
         the API name of the object a request is about; `times` how often it strikes (None: always); `chance` the
-        probability each time; `after` how many matching requests pass first. Raises ValueError for an unknown name.
+        probability each time; `after` how many matching requests pass first; `seconds` and `size` (bytes) replace
+        those of the fault. Raises ValueError for an unknown name.
         """
         if isinstance(fault, str):
             if fault not in FAULTS:
                 raise ValueError(f"no fault is called {fault!r}; there are {', '.join(FAULTS)}")
             fault = FAULTS[fault]
+        if seconds is not None:
+            fault = replace(fault, seconds=float(seconds))
+        if size is not None:
+            fault = replace(fault, size=int(size))
         armed = Armed(fault, path, object, times, chance, after)
         self._armed.append(armed)
         return armed

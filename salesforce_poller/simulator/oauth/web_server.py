@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from salesforce_poller.simulator.approvals import Code
 from salesforce_poller.simulator.call import Answer
-from salesforce_poller.simulator.faults import HTML_TYPE
+from salesforce_poller.simulator.fault_kinds import HTML_TYPE
 from salesforce_poller.simulator.oauth import client, grants
 from salesforce_poller.simulator.oauth.grants import Granted
 from salesforce_poller.simulator.oauth.refusal import OAuthError

@@ -16,6 +16,8 @@ from salesforce_poller.simulator.org import Org
 from salesforce_poller.simulator.request import Request
 from salesforce_poller.simulator.sessions import Session
 
+SOAP_APIS = {"enterprise": "c", "metadata": "m", "partner": "u", "tooling_soap": "T"}
+
 
 def bearer(org: Org, request: Request) -> Session | None:
     """The session of the request's token, if it has a good one; raises INVALID_AUTH_HEADER for another scheme."""
@@ -23,7 +25,10 @@ def bearer(org: Org, request: Request) -> Session | None:
     scheme, _, given = header.partition(" ")
     if header and scheme.lower() not in ("bearer", "oauth"):
         raise ApiError(401, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE")
-    return org.sessions.find(given.strip(), org.clock.now())
+    session = org.sessions.find(given.strip(), org.clock.now())
+    if session is None or not org.storage.rows["User"][session.user_id]["IsActive"]:
+        return None  # deactivating a user ends what the user has open
+    return session
 
 
 def userinfo(org: Org, request: Request) -> Answer:
@@ -31,7 +36,7 @@ def userinfo(org: Org, request: Request) -> Answer:
     session = bearer(org, request)
     if session is None:
         return bad_token(request)
-    user = org.storage.rows["User"][session.user_id]
+    user, base = org.storage.rows["User"][session.user_id], org.instance.address(request)
     return Answer(
         body={
             "sub": identity_url(org, request, session),
@@ -44,6 +49,10 @@ def userinfo(org: Org, request: Request) -> Answer:
             "given_name": user["FirstName"],
             "family_name": user["LastName"],
             "zoneinfo": user["TimeZoneSidKey"],
+            "photos": {"picture": f"{base}/profilephoto/005/F", "thumbnail": f"{base}/profilephoto/005/T"},
+            "profile": f"{base}/{user['Id']}",
+            "picture": f"{base}/profilephoto/005/F",
+            "address": {},
             "is_salesforce_integration_user": True,
             "urls": _urls(org, request),
             "utcOffset": 0,
@@ -146,13 +155,12 @@ def _name(user: Mapping[str, Any]) -> str:
 
 def _urls(org: Org, request: Request) -> dict[str, str]:
     """Where things are; `{version}` is for the client to fill in."""
-    base = org.instance.address(request)
+    base, short_id = org.instance.address(request), org.organization_id[:15]
     root = base + "/services/data/v{version}/"
-    soap = base + "/services/Soap/u/{version}/" + org.organization_id[:15]
     return {
-        "partner": soap,
+        **{name: f"{base}/services/Soap/{api}/{{version}}/{short_id}" for name, api in SOAP_APIS.items()},
         "rest": root,
-        "sobjects": root + "sobjects/",
-        "query": root + "query/",
+        "tooling_rest": root + "tooling/",
+        **{name: f"{root}{name}/" for name in ("sobjects", "search", "query", "recent")},
         "custom_domain": base,
     }

@@ -1,12 +1,15 @@
 """Composite: up to 25 calls in one request, which counts as one.
 
-Called by `rest`, which lends its `inside` to handle the parts. Source: REST API Developer Guide, "Composite". Whatever
-happens to the parts, the status outside is 200; a part may use results of earlier ones as `@{referenceId.path}`.
+Called by `rest`, which lends its `inside` to handle the parts, and by `graph`. Source: REST API Developer Guide,
+"Composite". Whatever happens to the parts, the status outside is 200; a part may use results of earlier ones as
+`@{referenceId.path}`. The answer has the parts in their order, but with collateSubrequests (the default from version
+49) writes that do not refer to each other are carried out in any order.
 One limit of the simulator: with allOrNone, a part cannot read what an earlier part of the same request has written.
 """
 
+import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -25,31 +28,50 @@ REFERENCE_ID = re.compile(r"[A-Za-z0-9]\w*", re.ASCII)
 REFERENCE = re.compile(r"@\{(\w+)\.([^}]+)\}", re.ASCII)
 COUNTED = re.compile(r"/services/data/v[\d.]+/(query|queryAll|composite/sobjects)(/|\?|$)")
 ROOT = re.compile(r"/services/data/v\d+\.\d/")
+NESTED = re.compile(ROOT.pattern + r"composite(/(batch|graph))?/?(\?|$)")
+COLLATING = 49.0
+"""The first version whose subrequests are collated unless the request says otherwise."""
+
+STRICT = 52.0
+"""The first version in which a referenceId with other characters fails the request."""
 
 Inside = Callable[[Org, Call], Answer]
 Part = Mapping[str, Any]
+Results = dict[str, dict[str, Any]]
+"""By reference."""
 
 
 def run(org: Org, call: Call, *, inside: Inside) -> Answer:
-    """Handle the parts in their order; raises INVALID_INPUT or LIMIT_EXCEEDED when the request as a whole is wrong."""
+    """Handle the parts; raises INVALID_INPUT or LIMIT_EXCEEDED when the request as a whole is wrong."""
     body = call.json_object()
-    parts = _check(body.get("compositeRequest"))
-    if not body.get("allOrNone"):
-        return Answer(body={"compositeResponse": _results(org, call, parts, inside, None)})
+    parts = check(body.get("compositeRequest"), call.version)
+    if len(parts) > MOST_PARTS:
+        raise ApiError(400, "LIMIT_EXCEEDED", f"A composite request may have at most {MOST_PARTS} subrequests")
+    if sum(COUNTED.match(part["url"]) is not None for part in parts) > MOST_QUERIES:
+        message = f"A composite request may have at most {MOST_QUERIES} query or sObject Collections subrequests"
+        raise ApiError(400, "LIMIT_EXCEEDED", message)
+    collate = body.get("collateSubrequests", float(call.version) >= COLLATING)
+    steps = list(_collated(parts, org.rng)) if collate else parts
+    if body.get("allOrNone"):
+        results, _ = atomic(org, call, steps, inside=inside)
+    else:
+        results = _results(org, call, steps, inside, None)
+    return Answer(body={"compositeResponse": [results[part["referenceId"]] for part in parts]})
+
+
+def atomic(org: Org, call: Call, parts: Sequence[Part], *, inside: Inside) -> tuple[Results, bool]:
+    """Handle the parts in one transaction: all of them, or none; the results by reference, and which it was."""
     transaction = org.begin(by=call.user_id)
     results = _results(org, call, parts, inside, transaction)
-    if any(result["httpStatusCode"] >= 400 for result in results):  # noqa: PLR2004  # HTTP's own number
+    if any(result["httpStatusCode"] >= 400 for result in results.values()):  # noqa: PLR2004  # HTTP's own number
         transaction.rollback()
-        results = [_halted(result) for result in results]
-    else:
-        transaction.commit()
-    return Answer(body={"compositeResponse": results})
+        return {reference: _halted(result) for reference, result in results.items()}, False
+    transaction.commit()
+    return results, True
 
 
-def _results(
-    org: Org, call: Call, parts: list[Part], inside: Inside, transaction: Transaction | None
-) -> list[dict[str, Any]]:
-    results: dict[str, dict[str, Any]] = {}
+def _results(org: Org, call: Call, parts: Sequence[Part], inside: Inside, transaction: Transaction | None) -> Results:
+    results: Results = {}
     for part in parts:
         try:
             answer = inside(org, _call(call, part, results, transaction))
@@ -61,14 +83,32 @@ def _results(
             "httpStatusCode": answer.status,
             "referenceId": part["referenceId"],
         }
-    return list(results.values())
+    return results
+
+
+def _collated(parts: Sequence[Part], rng: random.Random) -> Iterator[Part]:
+    """The parts as they may be carried out: neighbouring writes that do not need each other come in any order."""
+    together: list[Part] = []
+    for part in parts:
+        text = orjson.dumps(part).decode()
+        needed = {found[1] for found in REFERENCE.finditer(text)}
+        if part["method"] == "GET" or needed & {each["referenceId"] for each in together}:
+            rng.shuffle(together)
+            yield from together
+            together = []
+        if part["method"] == "GET":
+            yield part
+        else:
+            together.append(part)
+    rng.shuffle(together)
+    yield from together
 
 
 def _call(call: Call, part: Part, results: Mapping[str, Any], transaction: Transaction | None) -> Call:
     """A part as a call of its own."""
     url = urlsplit(_resolve(part["url"], results))
     body = b"" if part.get("body") is None else _resolve(orjson.dumps(part["body"]).decode(), results).encode()
-    headers = {name.lower(): str(value) for name, value in part.get("httpHeaders", {}).items()}
+    headers = {name.lower(): str(value) for name, value in (part.get("httpHeaders") or {}).items()}
     return Call(
         method=part["method"],
         path=unquote(url.path),
@@ -98,34 +138,33 @@ def _resolve(text: str, results: Mapping[str, Any]) -> str:
     return REFERENCE.sub(value, text)
 
 
-def _check(parts: Any) -> list[Part]:
-    """The rules about the request as a whole."""
+def check(parts: Any, version: str) -> list[Part]:
+    """The rules about every list of subrequests; raises INVALID_INPUT."""
     if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
         raise _invalid("compositeRequest must be a list of at least one subrequest")
-    if len(parts) > MOST_PARTS:
-        raise ApiError(400, "LIMIT_EXCEEDED", f"A composite request may have at most {MOST_PARTS} subrequests")
     for part in parts:
-        _check_part(part)
+        _check_part(part, version)
     references = [part["referenceId"] for part in parts]
     if len(set(references)) < len(references):
         raise _invalid("Each referenceId must be unique")
-    if sum(COUNTED.match(part["url"]) is not None for part in parts) > MOST_QUERIES:
-        message = f"A composite request may have at most {MOST_QUERIES} query or sObject Collections subrequests"
-        raise ApiError(400, "LIMIT_EXCEEDED", message)
     return parts
 
 
-def _check_part(part: Part) -> None:
+def _check_part(part: Part, version: str) -> None:
     reference = part.get("referenceId")
-    if not isinstance(reference, str) or REFERENCE_ID.fullmatch(reference) is None:
+    strict = float(version) >= STRICT
+    if not isinstance(reference, str) or not reference or (strict and REFERENCE_ID.fullmatch(reference) is None):
         raise _invalid(f"Provided referenceId ('{reference}') must start with a letter or a number, and it can contain "
                        "only letters, numbers, and underscores")  # fmt: skip  # one sentence
     url = part.get("url")
-    if not isinstance(url, str) or ROOT.match(url) is None or re.match(ROOT.pattern + r"composite/?$", url):
+    if not isinstance(url, str) or ROOT.match(url) is None or NESTED.match(url):
         raise _invalid(f"The url of subrequest '{reference}' is not one that a composite request may have: {url}")
     if part.get("method") not in METHODS:
         raise _invalid(f"The method of subrequest '{reference}' must be one of {', '.join(METHODS)}")
-    banned = [name for name in part.get("httpHeaders", {}) if name.lower() in OWN_HEADERS]
+    headers = part.get("httpHeaders") or {}
+    if not isinstance(headers, dict):
+        raise _invalid(f"The httpHeaders of subrequest '{reference}' must be an object")
+    banned = [name for name in headers if name.lower() in OWN_HEADERS]
     if banned:
         raise _invalid(f"Subrequest '{reference}' may not have the header {banned[0]}")
 

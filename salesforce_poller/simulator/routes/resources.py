@@ -9,6 +9,7 @@ from datetime import timedelta
 from salesforce_poller.simulator import allocations
 from salesforce_poller.simulator import describe as describing
 from salesforce_poller.simulator.call import Answer, Call
+from salesforce_poller.simulator.errors import ApiError
 from salesforce_poller.simulator.org import Org
 from salesforce_poller.simulator.routes import conditional, naming
 
@@ -30,18 +31,20 @@ def index(org: Org, call: Call) -> Answer:
 
 
 def limits(org: Org, _call: Call) -> Answer:
-    """The org's limits, as they were at the last full five minutes."""
+    """The org's limits, as they were at the last full five minutes; refused without View Setup and Configuration."""
+    if not org.access.view_setup:
+        raise ApiError(403, "INSUFFICIENT_ACCESS", "You need the permission View Setup and Configuration.")
     now = org.clock.now()
     behind = timedelta(seconds=now.timestamp() % STALE.total_seconds())
     return Answer(body=allocations.report(org.meter.used(now, until=now - behind), org.meter.allowance))
 
 
 def record_count(org: Org, call: Call) -> Answer:
-    """How many records each object has; objects without any are left out."""
+    """About how many records each object has; objects without any are left out."""
     asked = call.params.get("sObjects")
     names = asked.split(",") if asked else list(org.types())
     types = [type_ for name in names if (type_ := org.type(name.strip())) is not None]
-    counts = [{"count": sum(1 for _ in org.scan(each.name, deleted=False)), "name": each.name} for each in types]
+    counts = [{"count": _about(org, len(org.scan(each.name, deleted=False))), "name": each.name} for each in types]
     return Answer(body={"sObjects": [each for each in counts if each["count"]]})
 
 
@@ -63,3 +66,8 @@ def describe(org: Org, call: Call, name: str) -> Answer:
     type_ = naming.named(org, name)
     body = describing.describe_object(type_, version=call.version, hidden=org.hidden(type_.name))
     return conditional.answer(call, body, org.access.changed_at)
+
+
+def _about(org: Org, number: int) -> int:
+    error = org.undocumented.record_count_error
+    return round(number * (1 + org.rng.uniform(-error, error))) if error else number

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -119,6 +120,7 @@ async def test_userinfo_introspection_and_revocation(org: Org, api: httpx.AsyncC
     who = (await api.get("/services/oauth2/userinfo")).json()
     assert (who["organization_id"], who["user_id"]) == (org.organization_id, org.integration_user)
     assert "{version}" in who["urls"]["query"]
+    assert who["urls"]["partner"].endswith("/services/Soap/u/{version}/" + org.organization_id[:15])
     identity = (await api.get(httpx.URL(who["sub"]).path)).json()
     assert (identity["id"], identity["user_id"]) == (who["sub"], org.integration_user)
     known = (await api.post("/services/oauth2/introspect", data={**CLIENT, "token": token})).json()
@@ -151,3 +153,58 @@ async def test_a_storm_can_break_over_the_token_endpoint(org: Org, http: httpx.A
     refused = await http.post(TOKEN, data=CREDENTIALS)
     assert refused.json() == {"error": "rate_limit_exceeded", "error_description": "login rate exceeded"}
     assert (await http.post(TOKEN, data=CREDENTIALS)).status_code == 200
+
+
+async def test_a_password_from_elsewhere_needs_the_security_token(org: Org, http: httpx.AsyncClient) -> None:
+    """Directly behind it; from a trusted network both are right."""
+    app = org.app
+    form = {**CLIENT, "grant_type": "password", "username": app.username}
+    both = app.password + app.security_token
+    assert (await http.post(TOKEN, data={**form, "password": both})).status_code == 200
+    org.app = replace(app, trusted_network=False)
+    assert (await http.post(TOKEN, data={**form, "password": both})).status_code == 200
+    refused = (await http.post(TOKEN, data={**form, "password": app.password})).json()
+    assert refused == {"error": "invalid_grant", "error_description": "authentication failure"}
+
+
+async def test_a_user_may_log_in_3600_times_an_hour(org: Org, http: httpx.AsyncClient) -> None:
+    """By the org's clock, whatever the flow; refused logins are not counted, and other users are not touched."""
+    now = org.clock.now()
+    for _ in range(3599):
+        assert org.login_rate.admit(org.integration_user, now)
+    assert (await http.post(TOKEN, data=CREDENTIALS)).status_code == 200
+    refused = await http.post(TOKEN, data=CREDENTIALS)
+    assert refused.status_code == 400
+    assert refused.json() == {"error": "rate_limit_exceeded", "error_description": "login rate exceeded"}
+    login = (
+        "<n:login xmlns:n='urn:partner.soap.sforce.com'>"
+        f"<n:username>{org.app.username}</n:username><n:password>{org.app.password}</n:password></n:login>"
+    )
+    namespace = "http://schemas.xmlsoap.org/soap/envelope/"
+    envelope = f"<e:Envelope xmlns:e='{namespace}'><e:Body>{login}</e:Body></e:Envelope>"
+    assert "login rate exceeded" in (await http.post("/services/Soap/u/66.0", content=envelope)).text
+    assert org.login_rate.admit(org.people[0], now)
+    org.clock.advance(3599)
+    assert (await http.post(TOKEN, data=CREDENTIALS)).status_code == 400
+    org.clock.advance(1)
+    assert (await http.post(TOKEN, data=CREDENTIALS)).status_code == 200
+
+
+async def test_401s_that_no_new_token_would_cure(org: Org, api: httpx.AsyncClient) -> None:
+    """The session lives on; logging in again would go on for ever."""
+    texts = {
+        "SESSION_NOT_FOR_REST": "This session is not valid for use with the REST API",
+        "AGENT_NOT_ATTACHED": "Connected app is not attached to Agent",
+    }
+    for fault, text in texts.items():
+        org.weather.arm(fault)
+        response = await api.get("limits")
+        assert (response.status_code, response.json()[0]["message"]) == (401, text)
+        assert (await api.get("limits")).status_code == 200
+
+
+async def test_a_user_who_is_deactivated_is_out(org: Org, api: httpx.AsyncClient) -> None:
+    """The session is dead at once, and there is no other."""
+    org.update(org.integration_user, IsActive=False)
+    assert (await api.get("limits")).status_code == 401
+    assert (await api.post(TOKEN, data=CREDENTIALS)).json()["error"] == "inactive_user"

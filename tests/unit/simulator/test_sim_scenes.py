@@ -9,11 +9,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typer.testing import CliRunner
 
-from salesforce_poller.simulator import scenes
+from salesforce_poller.simulator import __main__, scenes
 from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
 
@@ -113,9 +117,13 @@ def simulator(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_says_where_it_is_and_ends_cleanly(number: signal.Signals) -> None:
-    """One line of JSON when ready; exit code 0 and no traceback at the end."""
-    with simulator("--json", "--pace", "50", "--records", "4", "--seed", "3") as process:
+def test_the_command_says_where_it_is_and_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    """One line of JSON when ready; the certificate is registered; exit code 0 and no traceback at the end."""
+    key = rsa.generate_private_key(65537, 2048).public_key()
+    certificate = tmp_path / "key.pem"
+    certificate.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    options = ("--pace", "50", "--records", "4", "--seed", "3", "--certificate", str(certificate))
+    with simulator("--json", *options) as process:
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())
         credentials = {
@@ -127,6 +135,7 @@ def test_the_command_says_where_it_is_and_ends_cleanly(number: signal.Signals) -
         headers = {"Authorization": f"Bearer {token['access_token']}"}
         found = httpx.get(f"{facts['url']}/services/data/v66.0/query?q=SELECT+Id+FROM+Lead", headers=headers)
         assert found.json()["totalSize"] >= 4
+        assert httpx.get(f"{facts['url']}/simulator/app").json()["certificate"] == certificate.read_text()
         os.kill(process.pid, number)
         _, errors = process.communicate(timeout=10)
         assert (process.returncode, errors) == (0, "")
@@ -145,3 +154,15 @@ def test_the_command_refuses_a_port_in_use_with_one_line() -> None:
             assert errors == f"cannot listen on 127.0.0.1:{port}: Address already in use\n"
         first.terminate()
         assert first.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_the_command_refuses_a_certificate_that_is_none(tmp_path: Path, text: str | None) -> None:
+    """Exit code 2, naming the option and the file."""
+    path = tmp_path / "key.pem"
+    if text is not None:
+        path.write_text(text)
+    done = CliRunner().invoke(__main__.app, ["--certificate", str(path)])
+    assert done.exit_code == 2
+    assert "--certificate" in done.output
+    assert "key.pem" in done.output

@@ -98,7 +98,7 @@ def test_the_table_has_every_status_a_client_must_understand() -> None:
     """REST API Developer Guide, Status Codes and Error Responses, and what the edge adds."""
     statuses = {fault.status for fault in FAULTS.values() if fault.effect in ("answer", "expire_session")}
     assert statuses == {
-        *(400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 414, 415, 420, 428, 429, 431),
+        *(200, 300, 304, 400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 414, 415, 420, 428, 429, 431),
         *(500, 502, 503, 504),
     }
 
