@@ -1,7 +1,7 @@
 """What `/limits` reports: the labels of a Developer Edition org and how much of each there is.
 
-Read by `routes.resources`. Source: REST API Developer Guide, "List Organization Limits". Only DailyApiRequests is ever
-used up here.
+Read by `routes.resources`. Source: REST API Developer Guide, "List Organization Limits". Only DailyApiRequests and
+DailyBulkV2QueryJobs are ever used up here.
 """
 
 MAXIMA: dict[str, int] = {
@@ -79,11 +79,12 @@ MAXIMA: dict[str, int] = {
 CUSTOM_PERMISSION_SETS = 1000
 
 
-def report(used: int, allowance: int) -> dict[str, dict[str, object]]:
-    """Every limit, in alphabetical order, with `used` of the allowance of API requests gone."""
+def report(used: int, allowance: int, *, query_jobs: int) -> dict[str, dict[str, object]]:
+    """Every limit, in alphabetical order, with `used` of the allowance of API requests gone, and so many query jobs."""
     limits: dict[str, dict[str, object]] = {
         label: {"Max": maximum, "Remaining": maximum} for label, maximum in MAXIMA.items()
     }
     limits["DailyApiRequests"] = {"Max": allowance, "Remaining": max(0, allowance - used)}
+    limits["DailyBulkV2QueryJobs"]["Remaining"] = max(0, MAXIMA["DailyBulkV2QueryJobs"] - query_jobs)
     limits["PermissionSets"]["CreateCustom"] = {"Max": CUSTOM_PERMISSION_SETS, "Remaining": CUSTOM_PERMISSION_SETS}
     return dict(sorted(limits.items()))

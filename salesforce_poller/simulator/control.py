@@ -30,8 +30,11 @@
     GET  /simulator/calls                     the calls so far, by kind: on their own, as parts, and what they cost
     DELETE /simulator/calls                   count anew
     POST /simulator/delete-log/purge          getDeleted has lost everything up to now
+    GET  /simulator/bulk                      how query jobs are treated: the keys of `bulk.BulkSettings`
+    POST /simulator/bulk                      change some of it: {"queue_seconds", "run_seconds", "failure", …}
 
 A statement is {"do": "insert", "object": name, "fields": {…}}, {"do": "restamp", "object": name},
+{"do": "insert_many", "object": name, "records": [{…}, …]},
 {"do": "update", "id": id, "fields": {…}}, {"do": "merge", "id": winner, "losers": [id, …]},
 {"do": "convert", "id": lead, "opportunity_name": name}, or delete, undelete, purge or hard_delete with an "id".
 Errors have the REST API's shape. Mounted by `server.build`; the statements are those of `transactions`.
@@ -87,6 +90,8 @@ def routes(org: Org) -> list[Route]:
         ("GET", "/calls", switches.read_calls),
         ("DELETE", "/calls", switches.clear_calls),
         ("POST", "/delete-log/purge", control.purge_delete_log),
+        ("GET", "/bulk", switches.read_bulk),
+        ("POST", "/bulk", switches.change_bulk),
     ]
     return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
 

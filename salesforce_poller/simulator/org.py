@@ -12,6 +12,7 @@ from typing import Any
 from salesforce_poller.simulator import errors, founding, ids
 from salesforce_poller.simulator.access import Access
 from salesforce_poller.simulator.approvals import Approvals, Codes
+from salesforce_poller.simulator.bulk import Bulk
 from salesforce_poller.simulator.catalogue import ObjectType, catalogue
 from salesforce_poller.simulator.changes import Change, Row
 from salesforce_poller.simulator.clock import OrgClock
@@ -75,6 +76,8 @@ class Org:
         self.cursors = Cursors()
         self.access = Access(clock.now())
         self.storage = Storage(clock, catalogue(), capacity=capacity)
+        self.bulk = Bulk(self, clock.now, self.rng)
+        self.storage.before_commit = self.bulk.run_due
         self._by_lower_name = {name.lower(): type_ for name, type_ in self.storage.types.items()}
         self.user = ids.new_id("005", 1)
         """The id of the user whose work the org's own statements are; anybody of `people` may be put here."""

@@ -24,6 +24,7 @@ from salesforce_poller.simulator.routes import (
     composite,
     graph,
     queries,
+    query_jobs,
     records,
     replication,
     resources,
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[..., Answer]
 
 NAME = r"(?P<name>[^/]+)"
+JOB = r"/jobs/query/(?P<job_id>[^/]+)"
 ROOT = re.compile(r"/services/data/v(?P<version>[0-9]+\.[0-9])(?P<rest>/.*)?")
 BODY_METHODS = ("POST", "PATCH", "PUT")
 
@@ -71,6 +73,10 @@ RESOURCES = (
     _resource("/query", GET=queries.query),
     _resource("/queryAll", GET=queries.query_all),
     _resource("/query(?:All)?/(?P<locator>[^/]+)", GET=queries.more),
+    _resource("/jobs/query", GET=query_jobs.listing, POST=query_jobs.create),
+    _resource(JOB, GET=query_jobs.read, PATCH=query_jobs.change, DELETE=query_jobs.delete),
+    _resource(f"{JOB}/results", GET=query_jobs.results),
+    _resource(f"(?i:{JOB}/resultPages)", GET=query_jobs.result_pages),  # Salesforce's own links say resultpages
     _resource("/sobjects", GET=resources.describe_global),
     _resource(f"/sobjects/{NAME}", GET=resources.basic_information, POST=records.create),
     _resource(f"/sobjects/{NAME}/describe", GET=resources.describe),
@@ -129,7 +135,10 @@ def object_of(org: Org, call: Call) -> str | None:
         return named[1]
     if paged := re.match(r"/query(?:All)?/([^/]+)", rest):
         return org.cursors.peek(paged[1])
-    outer = re.sub(r"\([^()]*\)", "", call.params.get("q", ""))  # a child subquery has a FROM as well
+    if about_job := re.match(JOB, rest):
+        return org.bulk.object_of(about_job["job_id"])
+    soql = call.body.decode("utf-8", "replace") if rest == "/jobs/query" else call.params.get("q", "")
+    outer = re.sub(r"\([^()]*\)", "", soql)  # a child subquery has a FROM as well
     from_clause = re.search(r"\bFROM\s+(\w+)", outer, re.IGNORECASE)
     return from_clause[1] if from_clause else None
 

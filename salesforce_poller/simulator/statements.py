@@ -13,7 +13,7 @@ Statement = Mapping[str, Any]
 
 
 def run(transaction: Transaction, statement: Statement) -> Any:
-    """Carry out one statement and return what it gives, as JSON: an id, a number, the ids of a conversion, or None.
+    """Carry out one statement and return what it gives, as JSON: ids, a number, the ids of a conversion, or None.
 
     Raises ValueError for an unknown one, KeyError for a missing part, ApiError for what the org refuses.
     """
@@ -25,6 +25,10 @@ def run(transaction: Transaction, statement: Statement) -> Any:
 
 def _insert(transaction: Transaction, statement: Statement) -> str:
     return transaction.insert(statement["object"], **statement.get("fields", {}))
+
+
+def _insert_many(transaction: Transaction, statement: Statement) -> list[str]:
+    return transaction.insert_many(statement["object"], statement["records"])
 
 
 def _update(transaction: Transaction, statement: Statement) -> None:
@@ -41,6 +45,7 @@ def _convert(transaction: Transaction, statement: Statement) -> dict[str, Any]:
 
 VERBS: dict[str, Callable[[Transaction, Statement], Any]] = {
     "insert": _insert,
+    "insert_many": _insert_many,
     "update": _update,
     "delete": lambda transaction, statement: transaction.delete(statement["id"]),
     "undelete": lambda transaction, statement: transaction.undelete(statement["id"]),

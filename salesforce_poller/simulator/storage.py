@@ -5,7 +5,7 @@ which adds what a user may see, and by `replication`.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -54,6 +54,8 @@ class Storage:
         self.deletions: deque[Deletion] = deque()
         self.log_purged_through: datetime | None = None
         self.truth: list[Change] = []
+        self.before_commit: Callable[[], None] = lambda: None
+        """Called before rows change, for those who still have to look at them as they are."""
         self.open: dict[int, datetime] = {}
         self.pointing: dict[str, dict[str, None]] = {}
         """By record: the ids of records that point at it or once did, in order."""
@@ -98,6 +100,7 @@ class Storage:
 
     def commit(self, transaction: int, writes: Mapping[str, Row | None], statements: Iterable[Statement]) -> None:
         """Make a transaction's rows visible (None: the row is gone), all at once, and end it."""
+        self.before_commit()
         for record_id, row in writes.items():
             name = self.type_of(record_id).name
             if row is None:

@@ -8,14 +8,17 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from pydantic import TypeAdapter
 from starlette.requests import Request
 
 from salesforce_poller.simulator import connected_app
+from salesforce_poller.simulator.bulk import BulkSettings
 from salesforce_poller.simulator.faults import FAULTS
 from salesforce_poller.simulator.org import Org
 from salesforce_poller.simulator.weather import Armed
 
 Body = Mapping[str, Any]
+BULK = TypeAdapter(BulkSettings)
 ARMING = frozenset({"path", "object", "times", "chance", "after", "seconds", "size"})
 USAGE = frozenset({"used", "max", "lag", "jitter", "app_max", "overage"})
 
@@ -88,6 +91,18 @@ class Switches:
         if not isinstance(body["view_setup"], bool):
             raise ValueError("view_setup: must be true or false")  # noqa: TRY004  # bad input
         self._org.access.view_setup = body["view_setup"]
+
+    # ---------------------------------------------------------------------------------------- query jobs
+
+    def read_bulk(self, _request: Request, _body: Body) -> Any:
+        """How query jobs are treated."""
+        settings = asdict(self._org.bulk.settings)
+        return {name: sorted(value) if isinstance(value, set) else value for name, value in settings.items()}
+
+    def change_bulk(self, request: Request, body: Body) -> Any:
+        """Treat query jobs otherwise from now on."""
+        self._org.bulk.settings = BULK.validate_python({**asdict(self._org.bulk.settings), **body})
+        return self.read_bulk(request, body)
 
     # ---------------------------------------------------------------------------------------- metering
 

@@ -36,7 +36,8 @@ def limits(org: Org, _call: Call) -> Answer:
         raise ApiError(403, "INSUFFICIENT_ACCESS", "You need the permission View Setup and Configuration.")
     now = org.clock.now()
     behind = timedelta(seconds=now.timestamp() % STALE.total_seconds())
-    return Answer(body=allocations.report(org.meter.used(now, until=now - behind), org.meter.allowance))
+    used = org.meter.used(now, until=now - behind)
+    return Answer(body=allocations.report(used, org.meter.allowance, query_jobs=org.bulk.used(now)))
 
 
 def record_count(org: Org, call: Call) -> Answer:
