@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
+from on_a_port import a_token, quiet_org, serving
 from requests.adapters import HTTPAdapter
 from simple_salesforce import exceptions
 from simple_salesforce.api import Salesforce
@@ -41,6 +42,19 @@ class ToTheOrg(HTTPAdapter):
 
 
 @pytest.fixture
+def org() -> Org:
+    """An org that stands still in time, so that what a client is told can be compared to the letter."""
+    return quiet_org()
+
+
+@pytest.fixture
+def url(org: Org) -> Iterator[str]:
+    """Where the org is."""
+    with serving(org) as address:
+        yield address
+
+
+@pytest.fixture
 def session(url: str) -> Iterator[requests.Session]:
     """A session whose requests all reach the org."""
     with requests.Session() as made:
@@ -49,9 +63,9 @@ def session(url: str) -> Iterator[requests.Session]:
 
 
 @pytest.fixture
-def sf(url: str, token: str, session: requests.Session) -> Client:
+def sf(org: Org, url: str, session: requests.Session) -> Client:
     """A client that was given a session id."""
-    return Salesforce(instance_url=url, session_id=token, session=session, version=VERSION)
+    return Salesforce(instance_url=url, session_id=a_token(org, url), session=session, version=VERSION)
 
 
 def leads(org: Org, count: int) -> list[str]:
