@@ -3,6 +3,7 @@
 Switched through `Org`; asked by `Org` as the query side's source, and by the routes.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 
@@ -13,22 +14,27 @@ class Access:
         self.changed_at = now
         self.view_setup = True
         """The permission "View Setup and Configuration"."""
+        self.before_change: Callable[[], None] = lambda: None
+        """Called before any switch, for those who still have to look at what can be seen now."""
         self._fields: dict[str, set[str]] = {}
         self.hidden_records: set[str] = set()
         self._objects: set[str] = set()
 
     def field(self, object_name: str, field: str, *, visible: bool, now: datetime) -> None:
         """Show or hide a field by its API name."""
+        self.before_change()
         hidden = self._fields.setdefault(object_name, set())
         _switch(hidden, field, visible)
         self.changed_at = now
 
     def record(self, record_id: str, *, visible: bool) -> None:
         """Show or hide a record by its 18-character id."""
+        self.before_change()
         _switch(self.hidden_records, record_id, visible)
 
     def object(self, object_name: str, *, visible: bool, now: datetime) -> None:
         """Show or hide a whole object by its API name."""
+        self.before_change()
         _switch(self._objects, object_name, visible)
         self.changed_at = now
 

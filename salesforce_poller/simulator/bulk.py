@@ -1,8 +1,8 @@
 """Bulk API 2.0 query jobs: a queue, the states a job goes through by the org's clock, and what it found.
 
 Asked by `routes.query_jobs`; a job's rows are read and written down by `bulk_csv` at the instant the job starts. `Org`
-has `run_due` called before every commit, so that a job that waits sees what was committed when its time came, and
-nothing later.
+has `run_due` called before anything changes, so that a job that waits sees what was committed, and what its user could
+see, when its time came.
 Source: Bulk API 2.0 Developer Guide, "Query", "Job States", "Bulk API and Bulk API 2.0 Limits and Allocations".
 """
 
@@ -82,7 +82,6 @@ class Job:
     ends_at: datetime
     failure: str | None = None
     """What it fails with, or will."""
-    ran: bool = False
     aborted_at: datetime | None = None
     table: bulk_csv.Table = field(default=bulk_csv.NOTHING)
 
@@ -114,6 +113,7 @@ class Bulk:
         self._now = now
         self._rng = rng
         self._jobs: dict[str, Job] = {}
+        self._waiting: list[Job] = []
         self._created: deque[datetime] = deque()
         self._number = 0
 
@@ -136,6 +136,7 @@ class Bulk:
         job_id = ids.new_id(PREFIX, self._number)
         job = Job(job_id, wish, planned.object.name, now, starts_at, ends_at, self.settings.failure)
         self._jobs[job_id] = job
+        self._waiting.append(job)
         self._created.append(now)
         self.run_due()
         return job
@@ -180,14 +181,16 @@ class Bulk:
 
     def run_due(self) -> None:
         """Run each job whose time has come: read its rows as they are committed now."""
+        if not self._waiting:
+            return
         now = self._now()
-        for job in self._jobs.values():
-            if not job.ran and job.aborted_at is None and job.starts_at <= now:
-                job.ran = True  # before the rows are read: reading lets time pass, and time may commit
-                self._run(job)
+        due = [job for job in self._waiting if job.starts_at <= now]
+        self._waiting = [job for job in self._waiting if job.starts_at > now]  # first: reading rows may commit, too
+        for job in due:
+            self._run(job)
 
     def _run(self, job: Job) -> None:
-        if job.failure is not None:
+        if job.failure is not None or job.aborted_at is not None:
             return
         try:
             planned = plan(job.wish.text, self._source)  # once more: its fields may be gone by now

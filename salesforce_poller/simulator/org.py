@@ -77,7 +77,7 @@ class Org:
         self.access = Access(clock.now())
         self.storage = Storage(clock, catalogue(), capacity=capacity)
         self.bulk = Bulk(self, clock.now, self.rng)
-        self.storage.before_commit = self.bulk.run_due
+        self.storage.before_commit = self.access.before_change = self.bulk.run_due
         self._by_lower_name = {name.lower(): type_ for name, type_ in self.storage.types.items()}
         self.user = ids.new_id("005", 1)
         """The id of the user whose work the org's own statements are; anybody of `people` may be put here."""

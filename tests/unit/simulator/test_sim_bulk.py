@@ -119,6 +119,18 @@ async def test_a_job_sees_what_was_committed_when_it_started(org: Org, api: http
     assert [(row["Id"], row["LastName"]) for row in await rows(api, job)] == [(early, "0"), (waited, "waited")]
 
 
+async def test_a_job_sees_what_its_user_could_see_when_it_started(org: Org, api: httpx.AsyncClient) -> None:
+    """A record that was unshared and a field that was taken away afterwards are in it."""
+    [lead_id] = leads(org, 1)
+    org.bulk.settings.queue_seconds, org.bulk.settings.run_seconds = 10, 10
+    job = await submit(api)
+    org.clock.advance(15)
+    org.hide_record(lead_id)
+    org.hide_field("Lead", "LastName")
+    org.clock.advance(15)
+    assert await rows(api, job) == [{"Id": lead_id, "LastName": "0"}]
+
+
 async def test_queryall_brings_deleted_rows(org: Org, api: httpx.AsyncClient) -> None:
     """And query does not."""
     kept, gone = leads(org, 2)
