@@ -319,6 +319,7 @@ async def test_results_are_for_the_version_that_created_the_job(org: Org, api: h
             "API_ERROR",
             "Aggregate Relationships not supported in Bulk V2 Query with CSV content type.",
         ),
+        ({"query": "SELECT FIELDS(ALL) FROM Lead LIMIT 5"}, "MALFORMED_QUERY", "unbounded set of fields"),
         ({"query": "SELECT Status, COUNT(Id) FROM Lead GROUP BY Status"}, "MALFORMED_QUERY", "unexpected token"),
         ({"query": "SELECT Nope FROM Lead"}, "INVALID_FIELD", "No such column 'Nope' on entity 'Lead'"),
         ({"query": "SELECT Id FROM Nope"}, "INVALID_TYPE", "sObject type 'Nope' is not supported"),
