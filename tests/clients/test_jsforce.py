@@ -53,9 +53,22 @@ def told() -> Iterator[Told]:
     org.clock.advance(3_600)
     with serving(org) as url:
         known = {"ORG_URL": url, "ORG_TOKEN": a_token(org, url), "ORG_ACCOUNT": account}
+        known |= {"ORG_USERNAME": org.app.username, "ORG_PASSWORD": org.app.password}
+        known |= {"ORG_CLIENT_ID": org.app.client_id, "ORG_CLIENT_SECRET": org.app.client_secret}
         done = _run([node, str(HERE / "scenes.mjs")], folder, known)
         assert done.returncode == 0, done.stderr
         yield Told(org, orjson.loads(done.stdout), created, created[-1])
+
+
+def test_it_logs_in(told: Told) -> None:
+    """By username and password, over SOAP and over OAuth, and as the app itself; a wrong password is told of."""
+    name = told.org.app.username
+    assert {way: told.seen["logins"][way] for way in ("soap", "password", "client")} == {
+        "soap": name,
+        "password": name,
+        "client": name,
+    }
+    assert told.seen["logins"]["wrong"]["message"].startswith("INVALID_LOGIN: Invalid username, password")
 
 
 def test_it_reads_every_page_of_a_query(told: Told) -> None:

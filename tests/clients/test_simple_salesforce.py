@@ -7,6 +7,7 @@ session has an adapter that takes every request to the org's own address; nothin
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from on_a_port import a_token, quiet_org, serving
 from requests.adapters import HTTPAdapter
 from simple_salesforce import exceptions
 from simple_salesforce.api import Salesforce
 
+from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
 
 VERSION = "66.0"
@@ -84,6 +88,44 @@ def test_it_logs_in_with_client_credentials(org: Org, session: requests.Session)
     )
     found = sf.query("SELECT Id FROM Organization")
     assert [each["Id"] for each in found["records"]] == [org.organization_id]
+
+
+@pytest.mark.parametrize("over", ["soap", "soap from within the network", "oauth"])
+def test_it_logs_in_with_a_password(org: Org, session: requests.Session, over: str) -> None:
+    """Over SOAP with the security token, or with the organization's id instead, or by the OAuth password flow."""
+    ways: dict[str, dict[str, Any]] = {
+        "soap": {"security_token": org.app.security_token},
+        "soap from within the network": {"organizationId": org.organization_id},
+        "oauth": {"consumer_key": org.app.client_id, "consumer_secret": org.app.client_secret},
+    }
+    sf: Client = Salesforce(
+        username=org.app.username, password=org.app.password, session=session, version=VERSION, **ways[over]
+    )
+    found = sf.query(f"SELECT Username FROM User WHERE Id = '{org.integration_user}'")
+    assert [each["Username"] for each in found["records"]] == [org.app.username]
+
+
+def test_it_logs_in_with_a_jwt(org: Org, session: requests.Session) -> None:
+    """Signed with the app's key, for a user by name."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    org.change_app(replace(org.app, certificate=public.decode()))
+    org.clock.set(OrgClock().now())  # the client dates its assertion by the machine's clock
+    sf: Client = Salesforce(
+        username=org.app.username,
+        consumer_key=org.app.client_id,
+        privatekey=private.decode(),
+        session=session,
+        version=VERSION,
+    )
+    assert sf.query("SELECT Id FROM Organization")["records"][0]["Id"] == org.organization_id
+
+
+def test_it_understands_a_refused_soap_login(org: Org, session: requests.Session) -> None:
+    """With the exception code and the message of the fault."""
+    with pytest.raises(exceptions.SalesforceAuthenticationFailed, match=r"\(code: INVALID_LOGIN\): Invalid username"):
+        Salesforce(username=org.app.username, password="wrong", security_token="", session=session)
 
 
 def test_it_understands_a_refused_login(org: Org, session: requests.Session) -> None:

@@ -1,9 +1,11 @@
 // What jsforce does with an org, and what it understands, as one JSON object on standard output.
-// Started by ../test_jsforce.py in the folder where jsforce is installed, with ORG_URL, ORG_TOKEN and ORG_ACCOUNT.
+// Started by ../test_jsforce.py in the folder where jsforce is installed, with ORG_URL, ORG_TOKEN, ORG_ACCOUNT and, to
+// log in with, ORG_USERNAME, ORG_PASSWORD, ORG_CLIENT_ID and ORG_CLIENT_SECRET.
 import { createRequire } from "node:module";
 
 const jsforce = createRequire(`${process.cwd()}/`)("jsforce");
-const { ORG_URL, ORG_TOKEN, ORG_ACCOUNT } = process.env;
+const { ORG_URL, ORG_TOKEN, ORG_ACCOUNT, ORG_USERNAME, ORG_PASSWORD } = process.env;
+const oauth2 = { loginUrl: ORG_URL, clientId: process.env.ORG_CLIENT_ID, clientSecret: process.env.ORG_CLIENT_SECRET };
 const LEADS = "SELECT Id, LastName, Owner.Name FROM Lead ORDER BY Id";
 
 const conn = new jsforce.Connection({ instanceUrl: ORG_URL, accessToken: ORG_TOKEN, version: "66.0" });
@@ -16,6 +18,24 @@ async function refusal(attempt) {
     return { code: error.errorCode, message: error.message };
   }
   return null;
+}
+
+/** Who a login makes it, by its own account and by that of the org, which it can then ask. */
+async function somebody(settings, logIn) {
+  const own = new jsforce.Connection({ loginUrl: ORG_URL, version: "66.0", logLevel: "NONE", ...settings });
+  const { id } = await logIn(own);
+  const found = await own.query(`SELECT Username FROM User WHERE Id = '${id}'`);
+  return found.records[0].Username;
+}
+
+async function logins() {
+  const nobody = new jsforce.Connection({ loginUrl: ORG_URL, version: "66.0", logLevel: "NONE" });
+  return {
+    soap: await somebody({}, (own) => own.login(ORG_USERNAME, ORG_PASSWORD)),
+    password: await somebody({ oauth2 }, (own) => own.login(ORG_USERNAME, ORG_PASSWORD)),
+    client: await somebody({ oauth2 }, (own) => own.authorize({ grant_type: "client_credentials" })),
+    wrong: await refusal(nobody.login(ORG_USERNAME, "wrong")),
+  };
 }
 
 async function queries() {
@@ -95,6 +115,7 @@ async function limits() {
 }
 
 const told = {
+  logins: await logins(),
   queries: await queries(),
   descriptions: await descriptions(),
   changes: await changes(),
