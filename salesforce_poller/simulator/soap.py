@@ -63,6 +63,8 @@ def _check_version(version: str) -> None:
 
 def _login(body: bytes, namespace: str) -> dict[str, str]:
     """The arguments of the login call; raises a fault for every other call, and for what is no SOAP."""
+    if b"\0" in body:  # a document type in UTF-16 must not slip through
+        raise SoapFault("Client", "The request must be UTF-8")
     if b"<!DOCTYPE" in body:
         raise SoapFault("Client", "DOCTYPE is not allowed")
     try:

@@ -61,7 +61,7 @@ def _check_expiry(exp: Any, now: datetime) -> None:
         expires = float(exp)
     except (TypeError, ValueError):
         expires = 0.0
-    if expires <= now.timestamp():
+    if not expires > now.timestamp():  # so that NaN, which is a float as well, is not for ever
         raise OAuthError("invalid_grant", "expired authorization code")
 
 

@@ -100,6 +100,8 @@ def dumps(claims: dict[str, Any]) -> str:
         ({"iss": "other"}, "invalid_client_id", "client identifier invalid"),
         ({"exp": SECONDS}, "invalid_grant", "expired authorization code"),
         ({"exp": None}, "invalid_grant", "expired authorization code"),
+        ({"exp": "nan"}, "invalid_grant", "expired authorization code"),
+        ({"exp": "soon"}, "invalid_grant", "expired authorization code"),
         ({"aud": "https://test.salesforce.com"}, "invalid_grant", "Audience validation failed"),
         ({"aud": None}, "invalid_grant", "Audience validation failed"),
         ({"sub": "nobody@example.com"}, "invalid_grant", "user hasn't approved this consumer"),

@@ -256,10 +256,25 @@ async def test_a_tree_with_one_bad_record_is_not_planted(org: Org, api: httpx.As
     assert org.truth == []
 
 
+def deep(levels: int) -> dict[str, Any]:
+    """A tree of accounts below accounts."""
+    below = {"ChildAccounts": deep(levels - 1)} if levels > 1 else {}
+    return {"records": [twig("Account", f"a{levels}", Name="n", **below)]}
+
+
+async def test_a_tree_may_have_five_levels(org: Org, api: httpx.AsyncClient) -> None:
+    """Each below the one before."""
+    response = await api.post("composite/tree/Account", json=deep(5))
+    assert response.status_code == 201
+    made = [each["id"] for each in response.json()["results"]]
+    assert [org.storage.rows["Account"][record_id]["ParentId"] for record_id in made] == [None, *made[:-1]]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
         ({}, "JSON_PARSER_ERROR"),
+        (deep(6), "LIMIT_EXCEEDED"),
         ({"records": [{"Name": "x"}]}, "INVALID_INPUT"),
         ({"records": [twig("Account", "a"), twig("Account", "a")]}, "INVALID_INPUT"),
         ({"records": [twig("Account", f"a{number}") for number in range(201)]}, "LIMIT_EXCEEDED"),

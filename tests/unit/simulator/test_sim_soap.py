@@ -85,11 +85,12 @@ async def test_a_wrong_name_or_password_is_a_login_fault(
         (SOAP, envelope(""), "soapenv:Client", "exactly one call"),
         (SOAP, "<a>", "soapenv:Client", "not well-formed"),
         (SOAP, "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "soapenv:Client", "DOCTYPE"),
+        (SOAP, "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>".encode("utf-16"), "soapenv:Client", "UTF-8"),
         ("/services/Soap/u/20.0", envelope(""), "sf:UNSUPPORTED_API_VERSION", "Invalid Api version"),
     ],
 )
 async def test_everything_else_is_a_fault_of_the_protocol(
-    http: httpx.AsyncClient, path: str, body: str, code: str, text: str
+    http: httpx.AsyncClient, path: str, body: str | bytes, code: str, text: str
 ) -> None:
     """Other calls, no calls, no XML, tricks with XML, retired versions."""
     refused = await http.post(path, content=body, headers=HEADERS)
