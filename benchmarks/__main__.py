@@ -1,20 +1,37 @@
-"""Runs every measurement and prints one table. Figures vary with the machine; the ratios are what counts."""
+"""Runs every measurement, or those that are named, and prints tables.
+
+Figures of time vary with the machine, and only the ratios count; calls do not vary.
+"""
 
 import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backlog, webhooks
+from benchmarks import backlog, calls, webhooks
 from benchmarks.figures import Figure
 from salesforce_poller import telemetry
 
+_TIMED = {"backlog": backlog.measure, "webhooks": webhooks.measure}
+
 
 def main() -> None:
-    """Measure, and show."""
+    """Measure, and show; exits with 1 when a limit that does not vary is missed."""
     telemetry.configure(quiet=True)
+    asked = sys.argv[1:] or ["calls", *_TIMED]
+    if unknown := set(asked) - {"calls", *_TIMED}:
+        sys.exit(f"there is no benchmark called {', '.join(sorted(unknown))}; there are calls, {', '.join(_TIMED)}")
+    if "calls" in asked and not calls.report():
+        sys.exit("five feeds and more need more calls than they may")
+    if timed := [_TIMED[name] for name in asked if name in _TIMED]:
+        _time(timed)
+
+
+def _time(measures: Sequence[Callable[[], Coroutine[object, object, list[Figure]]]]) -> None:
     figures: list[Figure] = []
-    for measure in (backlog.measure, webhooks.measure):
+    for measure in measures:
         Console(stderr=True).print(f"measuring {measure.__module__.rpartition('.')[2]} …")
         figures += asyncio.run(measure())
     table = Table(box=None, pad_edge=False)

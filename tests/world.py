@@ -93,7 +93,6 @@ class World:
             rng=random.Random(self.seed),
         )
         await self.budget.open()
-        self._process.push_async_callback(self.budget.close)
         client = Client("acme", self._org_settings, clock=self.machine, meter=self.budget)
         self.client = await self._process.enter_async_context(client)
 
@@ -101,13 +100,15 @@ class World:
         """Have pages of 200 rows, the smallest that Salesforce gives, so that a few hundred rows make several."""
         self.client._query_headers = {"sforce-query-options": "batchSize=200"}
 
-    async def end(self) -> None:
-        """End the poller's process; what is not in the store is forgotten."""
+    async def end(self, *, died: bool = False) -> None:
+        """End the poller's process; what is not in the store is forgotten. One that died ends nothing in good order."""
+        if not died:
+            await self.budget.close()
         await self._process.aclose()
 
-    async def restart(self) -> None:
+    async def restart(self, *, died: bool = False) -> None:
         """Start again from what is on disk."""
-        await self.end()
+        await self.end(died=died)
         await self.start(self._url)
 
     # ------------------------------------------------------------------ polling

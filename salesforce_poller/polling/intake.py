@@ -41,6 +41,14 @@ class Intake:
         #: Rows read, and events by kind, since :meth:`begin_turn`.
         self.rows = 0
         self.kinds: Counter[str] = Counter()
+        #: What is on disk of how far the feed is read; None: not known.
+        self._committed: Watermarks | None = None
+
+    async def watermarks(self) -> Watermarks | None:
+        """Return how far the feed is read, or None when it has never run."""
+        if self._committed is None:
+            self._committed = await self._store.watermarks(self._org.name, self._object)
+        return self._committed
 
     def begin_turn(self) -> None:
         """Count from zero again."""
@@ -48,6 +56,8 @@ class Intake:
 
     async def known(self, record_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return what is remembered of records."""
+        if not record_ids:
+            return {}
         return await self._store.sightings(self._org.name, self._object, record_ids)
 
     async def take(self, records: Sequence[Record], marks: Watermarks, columns: Schema, *, silent: bool = False) -> int:
@@ -118,10 +128,12 @@ class Intake:
         await self.commit(marks, [events.of_gap(origin, gap, observed_at) for gap in gaps])
 
     async def commit(self, marks: Watermarks, happened: Sequence[Event] = (), seen: Sequence[Sighting] = ()) -> None:
-        """Put a page on disk; then, and only then, heed the wish to stop."""
-        await self._store.commit_page(
-            self._org.name, self._object, events=happened, sightings=seen, marks=marks, at=self._clock.now()
-        )
+        """Put a page on disk, if there is anything new in it; then, and only then, heed the wish to stop."""
+        if happened or seen or marks != self._committed:
+            await self._store.commit_page(
+                self._org.name, self._object, events=happened, sightings=seen, marks=marks, at=self._clock.now()
+            )
+            self._committed = marks
         self.kinds.update(event.kind.value for event in happened)
         if self._stop.is_set():
             raise Stopped

@@ -162,7 +162,7 @@ class Feed:
         began = self._clock.monotonic()
         self._intake.begin_turn()
         columns = await self._columns.current()
-        marks = await self._store.watermarks(self._org.name, self.object)
+        marks = await self._intake.watermarks()
         await self._check_organization(marks)
         if marks is None or not marks.primed:
             turn, marks = "start", await self._start(columns)
@@ -233,7 +233,7 @@ class Feed:
             again = _REFUSED_SWEEP_AGAIN if isinstance(exc, Refused) else _SWEEP_AGAIN
             self._next_sweep = self._clock.monotonic() + again
             log.warning("feed.sweep_failed", **self._names, error=str(exc))
-            marks = await self._store.watermarks(self._org.name, self.object) or marks
+            marks = await self._intake.watermarks() or marks
             return "poll", await self._poll(columns, marks)
         self._sweep_error = None
         self._next_sweep = self._clock.monotonic() + self.settings.sweep_every.total_seconds()

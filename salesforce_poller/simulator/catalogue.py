@@ -18,6 +18,7 @@ from salesforce_poller.simulator.objects.order import ORDER
 from salesforce_poller.simulator.objects.organization import ORGANIZATION
 from salesforce_poller.simulator.objects.product2 import PRODUCT2
 from salesforce_poller.simulator.objects.task import TASK
+from salesforce_poller.simulator.objects.thing import thing
 from salesforce_poller.simulator.objects.user import USER
 from salesforce_poller.simulator.schema import Child, Field, ObjectType
 
@@ -29,9 +30,11 @@ _OBJECTS = (
 )
 
 
-def catalogue() -> dict[str, ObjectType]:
-    """All objects by API name, in alphabetical order."""
-    return {each.name: replace(each, children=_children(each.name)) for each in _OBJECTS}
+def catalogue(things: int = 0) -> dict[str, ObjectType]:
+    """All objects by API name, in alphabetical order; at the end so many custom ones that are all alike."""
+    standard = {each.name: replace(each, children=_children(each.name)) for each in _OBJECTS}
+    more = (thing(number) for number in range(1, things + 1))
+    return standard | {each.name: each for each in more}
 
 
 def _children(parent: str) -> tuple[Child, ...]:

@@ -87,7 +87,11 @@ class Tally:
         """Begin anew."""
         self._counts.clear()
 
+    def metered(self) -> dict[str, int]:
+        """What was taken off the allowance, by the kind of call that it was taken for."""
+        return {kind: count.metered for kind, count in sorted(self._counts.items()) if count.metered}
+
     def report(self) -> dict[str, object]:
         """All counts by kind, and what all of them cost together."""
         kinds = {kind: asdict(count) for kind, count in sorted(self._counts.items())}
-        return {"metered": sum(count.metered for count in self._counts.values()), "kinds": kinds}
+        return {"metered": sum(self.metered().values()), "kinds": kinds}

@@ -297,7 +297,7 @@ class Life(RuleBasedStateMachine):
             if group.subgroup(ProcessDied) is None:
                 raise
         self.world.folder = found[0] if found else self.world.folder
-        await self.world.restart()
+        await self.world.restart(died=True)
         self._small_pages()
 
     def _dispatcher(self) -> Dispatcher:
