@@ -75,6 +75,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
         store = await stack.enter_async_context(Store(config.store.path))
         orgs: dict[str, Org] = {}
         fleets: list[Fleet] = []
+        poll_log = telemetry.PollLog(clock)
         for name, settings in config.orgs.items():
             riders = [Rider(feed.every, feed.priority) for feed in settings.objects.values()]
             besides = forecast.beside_polls(settings.objects)
@@ -95,7 +96,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
                     clock=clock,
                     rng=rng,
                     stop=stop,
-                    report=telemetry.polled,
+                    report=poll_log.polled,
                     roomy=budget.is_roomy,
                 )
                 members.append(Member(feed, seat))

@@ -11,11 +11,12 @@ from enum import Enum
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.config import Config, OrgConfig
-from salesforce_poller.errors import PollerError
+from salesforce_poller.errors import PollerError, Refused
 from salesforce_poller.model import Verdict
 from salesforce_poller.polling import columns, forecast, plan
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.salesforce import permissions
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.sinks import catalogue
 
@@ -41,7 +42,7 @@ class Finding:
 
 def calls_needed(config: Config) -> int:
     """Return about how many API requests a check makes."""
-    return sum(3 * len(org.objects) for org in config.orgs.values())
+    return sum(1 + 3 * len(org.objects) for org in config.orgs.values())
 
 
 def calls_per_day(config: Config) -> dict[str, int]:
@@ -71,11 +72,12 @@ async def _check_org(name: str, settings: OrgConfig, clock: Clock) -> AsyncItera
             await org.login()
             organization_id = await org.organization_id()
         except PollerError as exc:
-            yield Finding(Mark.BAD, name, _told(exc))
+            yield Finding(Mark.BAD, name, _explained(exc))
             return
         yield Finding(
             Mark.GOOD, name, f"logged in to organisation {organization_id}, API version {settings.api_version}"
         )
+        yield await _check_limits(org)
         for object_name, feed in settings.objects.items():
             about = f"{name}/{object_name}"
             try:
@@ -83,14 +85,28 @@ async def _check_org(name: str, settings: OrgConfig, clock: Clock) -> AsyncItera
                 async for finding in _check_feed(org, about, schema, feed):
                     yield finding
             except PollerError as exc:
-                yield Finding(Mark.BAD, about, _told(exc))
+                yield Finding(Mark.BAD, about, _explained(exc, object_name))
+
+
+async def _check_limits(org: Org) -> Finding:
+    """See whether the org tells how many API requests are left; polling works without."""
+    try:
+        usage = await org.limits()
+    except Refused as exc:
+        wanted = permissions.system("View Setup and Configuration")
+        return Finding(Mark.NOTE, org.name, f"does not tell its API limits ({exc}). Missing, if it is to: {wanted}")
+    except PollerError as exc:
+        return Finding(Mark.NOTE, org.name, f"does not tell its API limits: {_explained(exc)}")
+    return Finding(
+        Mark.GOOD, org.name, f"{usage.used:,} of {usage.allowed:,} API requests were used in the last 24 hours"
+    )
 
 
 async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings) -> AsyncIterator[Finding]:
     if schema.dropped:
-        yield Finding(
-            Mark.BAD, about, f"cannot read {', '.join(schema.dropped)}: no such field, or hidden from this user"
-        )
+        told = f"cannot read {', '.join(schema.dropped)}: no such field, or hidden from this user"
+        wanted = permissions.fields(schema.object, schema.dropped)
+        yield Finding(Mark.BAD, about, f"{told}. Missing, where it exists: {wanted}")
     now = org.server_now()
     window = plan.backfill_window(schema, feed, plan.first_marks(feed, now, now))
     async for _ in org.pages(plan.nothing_of(window, now)):
@@ -104,9 +120,11 @@ async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings) 
     yield Finding(Mark.GOOD, about, f"{cost}; deletions can be seen")
 
 
-def _told(error: PollerError) -> str:
-    """Return what went wrong and what to do about it."""
-    return f"{error}; {error.facts.advice}" if error.facts.advice else str(error)
+def _explained(error: PollerError, object_name: str | None = None) -> str:
+    """Say what went wrong and what to do; where a permission is missing, which one."""
+    if permission := permissions.missing_for(error, object_name):
+        return f"{str(error).rstrip('.')}. Missing: {permission}. See {error.facts.help_url}"
+    return error.explained()
 
 
 def _minutes(span: timedelta) -> str:

@@ -141,7 +141,7 @@ def main() -> None:
         _complain(*exc.problems)
         sys.exit(2)
     except PollerError as exc:
-        _complain(str(exc))
+        _complain(exc.explained())
         sys.exit(1)
     except OSError as exc:
         if not isinstance(exc, BrokenPipeError):

@@ -70,6 +70,8 @@ class Facts:
     status: int | None = None
     #: Salesforce's own words, one line, capped.
     said: str = ""
+    #: What has happened, in our words.
+    means: str = ""
     #: What a person can do about it.
     advice: str = ""
     #: Salesforce's own page about it.

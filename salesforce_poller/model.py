@@ -231,21 +231,6 @@ class SinkState:
 
 
 @dataclass(frozen=True, slots=True)
-class PollReport:
-    """What one turn of a feed did; work returns this, nobody counts while working."""
-
-    org: str
-    object: str
-    #: "start", "poll" or "sweep".
-    turn: str
-    rows: int
-    #: How many events of each kind.
-    kinds: Mapping[str, int] = field(default_factory=dict)
-    #: True when a backfill is unfinished, so that the next turn should follow at once.
-    more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class PollFailure:
     """A turn of a feed that did not work out; nothing was lost, the next one reads from the same watermarks."""
 
@@ -258,6 +243,23 @@ class PollFailure:
     permanent: bool
     #: What Salesforce said, whom it concerns and what to do about it.
     facts: Facts = NOTHING_KNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """What one turn of a feed did; work returns this, nobody counts while working."""
+
+    org: str
+    object: str
+    #: "start", "poll" or "sweep".
+    turn: str
+    rows: int
+    #: How many events of each kind.
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    #: True when a backfill is unfinished, so that the next turn should follow at once.
+    more: bool = False
+    #: What of the turn did not work, where the rest did.
+    half: PollFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)

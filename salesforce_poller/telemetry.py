@@ -10,7 +10,10 @@ from typing import TextIO
 
 import structlog
 
+from salesforce_poller.clock import Clock
+from salesforce_poller.errors import Scope
 from salesforce_poller.model import DispatchReport, PollFailure, PollReport
+from salesforce_poller.polling.spells import Spell, Spells
 
 log = structlog.get_logger()
 
@@ -58,20 +61,53 @@ def _listen_to_libraries(
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
-def polled(report: PollReport | PollFailure) -> None:
-    """Tell of one turn of a feed."""
-    if isinstance(report, PollFailure):
+class PollLog:
+    """Tells of the turns of all feeds: each trouble once, until it is over."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._spells = Spells()
+
+    def polled(self, report: PollReport | PollFailure) -> None:
+        """Tell of one turn of a feed."""
+        if isinstance(report, PollFailure):
+            self._failed(report)
+            return
+        for spell in self._spells.worked(report.org, None if report.half else report.object):
+            self._over(spell)
+        if report.half:
+            self._failed(report.half, "feed.sweep_failed")
+        tell = log.info if report.kinds else log.debug
+        tell(f"feed.{report.turn}", org=report.org, object=report.object, rows=report.rows, **report.kinds)
+
+    def _failed(self, failure: PollFailure, event: str = "feed.failed") -> None:
+        whole_org = failure.facts.scope is Scope.ORG
+        fields: dict[str, object] = {"org": failure.org, "object": failure.object, "error": failure.error}
+        if not self._spells.failed(failure, self._clock.now()):
+            log.debug(event, **fields, next_try_s=round(failure.pause, 1))
+            return
+        if failure.facts.trouble:
+            fields |= {
+                "trouble": failure.facts.trouble,
+                "means": failure.facts.means,
+                "what_happens": failure.facts.action.value if failure.facts.action else "",
+                "what_to_do": failure.facts.advice,
+                "help": failure.facts.help_url,
+            }
         log.warning(
-            "feed.failed",
-            org=report.org,
-            object=report.object,
-            error=report.error,
-            next_try_s=round(report.pause, 1),
-            act=report.permanent,
+            "org.failed" if whole_org else event,
+            **fields,
+            next_try_s=round(failure.pause, 1),
+            act=failure.permanent,
         )
-        return
-    tell = log.info if report.kinds else log.debug
-    tell(f"feed.{report.turn}", org=report.org, object=report.object, rows=report.rows, **report.kinds)
+
+    def _over(self, spell: Spell) -> None:
+        seconds = round((self._clock.now() - spell.since).total_seconds())
+        fields = {"org": spell.org, "after_s": seconds, "failures": spell.failures, "troubles": sorted(spell.said)}
+        if spell.object is None:
+            log.info("org.recovered", **fields)
+        else:
+            log.info("feed.recovered", object=spell.object, **fields)
 
 
 def dispatched(report: DispatchReport) -> None:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from salesforce_poller import check
+from salesforce_poller.admin import facts
 from salesforce_poller.clock import Clock, format_span
 from salesforce_poller.config import Config
 from salesforce_poller.delivery import envelope
@@ -24,6 +25,7 @@ from salesforce_poller.salesforce.describe import ObjectSummary
 from salesforce_poller.sinks import catalogue, stdout_lines
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store.store import Store
+from salesforce_poller.store.troubles import OpenTrouble
 
 _MARKS = {
     check.Mark.GOOD: "[green]✓[/]",
@@ -89,6 +91,7 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     now = clock.now()
     async with Store(config.store.path, writable=False) as store:
         feeds = await store.feeds.health()
+        wrong = facts.of_watched(await store.feeds.open_troubles(), watched(config))
         remembered = [await store.feeds.count_sightings(feed.org, feed.object) for feed in feeds]
         known = [name for name in config.sinks if await store.outbox.knows(name)]
         sinks = [(await store.outbox.sink(name), await store.outbox.backlog(name)) for name in known]
@@ -99,17 +102,16 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
             {
                 "feeds": [{**asdict(f), "remembered": count} for f, count in zip(feeds, remembered, strict=True)],
                 "unread": [f"{org}/{name}" for org, name in unread],
+                "troubles": [facts.told(one) for one in wrong],
                 "sinks": [{**asdict(state), **asdict(backlog)} for state, backlog in sinks],
                 "new_sinks": new,
             }
         )
         return
-    console, troubles = _console(), []
+    console, troubles = _console(), [_explained(one, now) for one in wrong]
     table = _table("feed", "polled", "settled", "records known", "state")
     for feed, count in zip(feeds, remembered, strict=True):
         name = f"{feed.org}/{feed.object}"
-        if feed.last_error:
-            troubles.append(f"{name}: {feed.last_error}")
         phase = _failing(feed.failing_since, now) if feed.last_error else _phase(feed.marks.backfill_done)
         table.add_row(
             escape(name), _ago(feed.polled_at, now), _instant(feed.marks.settled_through), f"{count:,}", phase
@@ -201,6 +203,19 @@ def _how(one: ObjectSummary) -> str:
     if not one.replicateable:
         return "changes, soft deletes"
     return "changes, deletes, merges" if one.mergeable else "changes, deletes"
+
+
+def _explained(trouble: OpenTrouble, now: datetime) -> str:
+    """Say what is wrong with whom, since when, and what to do about it."""
+    told = facts.told(trouble)
+    since = f"since {_instant(trouble.since)} ({format_span(max(0.0, (now - trouble.since).total_seconds()))})"
+    lines = [f"{facts.concerned(trouble)}: {trouble.error}"]
+    if told["means"]:
+        lines += [f"  {told['means']}; {since}. What happens: {told['what_happens']}."]
+        lines += [f"  What to do: {told['what_to_do']}.", f"  {told['help']}"]
+    else:
+        lines += [f"  {since}"]
+    return "\n".join(lines)
 
 
 def _failing(since: datetime | None, now: datetime) -> str:

@@ -2,15 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from salesforce_poller.clock import format_span
+from salesforce_poller.errors import Action
+from salesforce_poller.salesforce import troubles
 from salesforce_poller.store.feeds import FeedHealth
+from salesforce_poller.store.troubles import OpenTrouble
 
-#: A feed that has failed for this long is stuck; a shorter spell is weather.
+#: What has failed for this long is stuck; a shorter spell is weather.
 STUCK_AFTER = timedelta(minutes=10)
+#: What does not pass by itself is told at once.
+_LASTING = {Action.PAUSE_FEED, Action.STOP_ORG}
 
 
-def not_ready(feeds: Sequence[FeedHealth], watched: Iterable[tuple[str, str]], now: datetime) -> list[str]:
+def not_ready(
+    feeds: Sequence[FeedHealth], open_troubles: Sequence[OpenTrouble], watched: Iterable[tuple[str, str]], now: datetime
+) -> list[str]:
     """Say what keeps the daemon from being ready, one line each; ``now`` is machine time (UTC).
 
     ``feeds`` are those that ever ran, ``watched`` those that should, by org and object.
@@ -19,8 +27,37 @@ def not_ready(feeds: Sequence[FeedHealth], watched: Iterable[tuple[str, str]], n
     """
     started = {(feed.org, feed.object) for feed in feeds}
     problems = [f"{org}/{name} has not been read yet" for org, name in watched if (org, name) not in started]
-    for feed in feeds:
-        if feed.failing_since is not None and now - feed.failing_since >= STUCK_AFTER:
-            span = format_span((now - feed.failing_since).total_seconds())
-            problems.append(f"{feed.org}/{feed.object} has failed for {span}: {feed.last_error}")
+    for one in open_troubles:
+        row = troubles.named(one.name)
+        if (row and row.action in _LASTING) or now - one.since >= STUCK_AFTER:
+            span = format_span(max(0.0, (now - one.since).total_seconds()))
+            problems.append(f"{concerned(one)} has failed for {span}: {one.error}")
     return problems
+
+
+def of_watched(open_troubles: Iterable[OpenTrouble], watched: Iterable[tuple[str, str]]) -> list[OpenTrouble]:
+    """Leave out the troubles of feeds and orgs that are not in the configuration any more."""
+    pairs = set(watched)
+    orgs = {org for org, _ in pairs}
+    return [one for one in open_troubles if (one.org in orgs if one.object is None else (one.org, one.object) in pairs)]
+
+
+def concerned(trouble: OpenTrouble) -> str:
+    """Return whom it is about, for people: ``acme`` or ``acme/Lead``."""
+    return trouble.org if trouble.object is None else f"{trouble.org}/{trouble.object}"
+
+
+def told(trouble: OpenTrouble) -> dict[str, Any]:
+    """Return all that is known of a trouble, for programs: what, where, since when, what to do, where to read on."""
+    row = troubles.named(trouble.name)
+    return {
+        "org": trouble.org,
+        "object": trouble.object,
+        "since": trouble.since,
+        "name": trouble.name,
+        "error": trouble.error,
+        "means": row.means if row else "",
+        "what_happens": row.action.value if row else "",
+        "what_to_do": row.advice if row else "",
+        "help": row.help_url if row else "",
+    }

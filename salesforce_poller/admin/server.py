@@ -8,12 +8,14 @@ import contextlib
 import hmac
 import socket
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+import orjson
 import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from salesforce_poller.admin import facts
@@ -33,10 +35,13 @@ def build(
     async def healthz(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    async def readyz(request: Request) -> JSONResponse:
-        problems = facts.not_ready(await feeds.health(), watched, clock.now())
-        told = {"ready": not problems} | ({"problems": problems} if _may_know(request, token) else {})
-        return JSONResponse(told, 503 if problems else 200)
+    async def readyz(request: Request) -> Response:
+        troubles = facts.of_watched(await feeds.open_troubles(), watched)
+        problems = facts.not_ready(await feeds.health(), troubles, watched, clock.now())
+        told: dict[str, Any] = {"ready": not problems}
+        if _may_know(request, token):
+            told |= {"problems": problems, "troubles": [facts.told(one) for one in troubles]}
+        return Response(orjson.dumps(told), 503 if problems else 200, media_type="application/json")
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
 

@@ -22,10 +22,11 @@ from salesforce_poller.clock import Clock
 from salesforce_poller.errors import (
     FieldsUnknown,
     LimitReached,
-    LoginRefused,
     ObjectUnknown,
+    OrgRefused,
     PollerError,
     Refused,
+    Scope,
     Stopped,
     StoreError,
     TryLater,
@@ -39,7 +40,7 @@ from salesforce_poller.polling.reading import follow
 from salesforce_poller.polling.replication import Deletions, Replication
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
-from salesforce_poller.salesforce import soql
+from salesforce_poller.salesforce import soql, troubles
 from salesforce_poller.salesforce.questions import Questions
 from salesforce_poller.salesforce.wire import Page
 from salesforce_poller.store.feeds import Feeds
@@ -153,8 +154,11 @@ class Feed:
         if self._sweep_error is None:
             await self._store.note_success(self._org.name, self.object, self._clock.now())
         else:
-            told = f"late commits and hard deletes cannot be looked for: {self._sweep_error}"
-            await self._store.note_failure(self._org.name, self.object, self._clock.now(), told, polled=True)
+            half = self._half_a_failure(self._sweep_error)
+            await self._store.note_failure(
+                self._org.name, self.object, self._clock.now(), half.error, polled=True, facts=half.facts
+            )
+            report = replace(report, half=half)
         self._report(report)
         return report.more
 
@@ -181,10 +185,9 @@ class Feed:
         """A refreshed sandbox keeps its name and gets a new id and new records: what we remember is of another org."""
         have = await self._org.organization_id()
         if marks is not None and marks.organization_id != have:
-            raise Refused(
-                f"this is organisation {have} now, and was {marks.organization_id} (a refreshed sandbox?); "
-                "give the org another name in the configuration, or start with a new store",
-                code="OTHER_ORGANIZATION",
+            raise OrgRefused(
+                f"this is organisation {have} now, and was {marks.organization_id} (a refreshed sandbox?)",
+                facts=troubles.our_facts("OTHER_ORGANIZATION"),
             )
 
     # ------------------------------------------------------------------ start, poll, sweep, backfill
@@ -213,18 +216,17 @@ class Feed:
             if not columns.replicateable:
                 return now - plan.LOOK_BACK  # nothing tells; it is believed of what is ten minutes old
             return await self._replication.covered_until(plan.Span(now - plan.START_SPAN, now))
-        except (FieldsUnknown, LoginRefused, ObjectUnknown):
+        except (FieldsUnknown, OrgRefused, ObjectUnknown):
             raise
         except Refused as exc:
             self._sweep_error = exc
-            log.warning("feed.sweep_failed", **self._names, error=str(exc))
             return now - plan.LOOK_BACK
 
     async def _sweep_or_poll(self, columns: Schema, marks: Watermarks) -> tuple[str, Watermarks]:
         """Sweep; where only the replication calls fail, polls must go on without them, and the failure be told."""
         try:
             marks = await self._sweep(columns, marks)
-        except (FieldsUnknown, LimitReached, LoginRefused, Stopped):
+        except (FieldsUnknown, LimitReached, OrgRefused, Stopped):
             raise
         except PollerError as exc:
             if isinstance(exc, TryLater) and exc.retry_after:
@@ -232,7 +234,6 @@ class Feed:
             self._sweep_error = exc
             again = _REFUSED_SWEEP_AGAIN if isinstance(exc, Refused) else _SWEEP_AGAIN
             self._next_sweep = self._clock.monotonic() + again
-            log.warning("feed.sweep_failed", **self._names, error=str(exc))
             marks = await self._intake.watermarks() or marks
             return "poll", await self._poll(columns, marks)
         self._sweep_error = None
@@ -355,12 +356,21 @@ class Feed:
     def _names(self) -> dict[str, str]:
         return {"org": self._org.name, "object": self.object}
 
+    def _half_a_failure(self, error: PollerError) -> PollFailure:
+        """Say of a sweep that did not work that only this feed is concerned: polls of the same org go on."""
+        told = f"late commits and hard deletes cannot be looked for: {error}"
+        pause = max(0.0, self._next_sweep - self._clock.monotonic())
+        facts = replace(error.facts, scope=Scope.FEED)
+        return PollFailure(self._org.name, self.object, told, pause, isinstance(error, Refused), facts)
+
     async def _note_failure(self, error: PollerError) -> None:
         pause = pause_after(error, self._failures, self._rng)
         self._failures += 1
         self._not_before = self._clock.monotonic() + pause
         try:
-            await self._store.note_failure(self._org.name, self.object, self._clock.now(), str(error))
+            await self._store.note_failure(
+                self._org.name, self.object, self._clock.now(), str(error), facts=error.facts
+            )
         except StoreError as exc:
             # Most likely what failed the turn; the log is left to tell of it.
             log.warning("store.failed", **self._names, error=str(exc))

@@ -90,6 +90,7 @@ def _facts(row: Trouble, code: str, status: int | None, message: str, request_id
         code=code,
         status=status,
         said=capped(message),
+        means=row.means,
         advice=row.advice,
         help_url=row.help_url,
         request_id=capped(request_id, _NAME_LIMIT),

@@ -13,8 +13,9 @@ from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, 
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope
 from salesforce_poller.model import Event, Sighting, Watermarks
-from salesforce_poller.store import codec
+from salesforce_poller.store import codec, troubles
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import events, feeds, sightings
 
@@ -95,17 +96,38 @@ class Feeds:
 
     async def note_success(self, org: str, object_name: str, at: datetime) -> None:
         """Remember that a turn went well."""
-        await self._note(org, object_name, polled_at=at, failing_since=None, last_error="")
+        async with self._database.write() as connection:
+            await _note(connection, org, object_name, polled_at=at, failing_since=None, last_error="")
+            await troubles.over(connection, org, object_name)
 
-    async def note_failure(self, org: str, object_name: str, at: datetime, error: str, *, polled: bool = False) -> None:
-        """Remember that a turn failed, and since when turns do; ``polled``: it read what is new all the same."""
-        await self._note(
-            org,
-            object_name,
-            **({"polled_at": at} if polled else {}),
-            failing_since=func.coalesce(feeds.c.failing_since, bindparam("at", at, feeds.c.failing_since.type)),
-            last_error=error,
-        )
+    async def note_failure(
+        self,
+        org: str,
+        object_name: str,
+        at: datetime,
+        error: str,
+        *,
+        polled: bool = False,
+        facts: Facts = NOTHING_KNOWN,
+    ) -> None:
+        """Remember that a turn failed, and since when turns do; ``polled``: it read what is new all the same.
+
+        What concerns the whole org is remembered once for the org. A feed that never worked has no row of its own yet;
+        what is wrong with it is remembered nevertheless.
+        """
+        since = func.coalesce(feeds.c.failing_since, bindparam("at", at, feeds.c.failing_since.type))
+        values = {"polled_at": at} if polled else {}
+        async with self._database.write() as connection:
+            await _note(connection, org, object_name, **values, failing_since=since, last_error=error)
+            if polled:
+                await troubles.over(connection, org, troubles.WHOLE_ORG)
+            concerned = None if facts.scope is Scope.ORG else object_name
+            await troubles.note(connection, troubles.OpenTrouble(org, concerned, facts.trouble, error, at))
+
+    async def open_troubles(self) -> list[troubles.OpenTrouble]:
+        """List what is wrong now."""
+        async with self._database.read() as connection:
+            return await troubles.listed(connection)
 
     async def health(self) -> list[FeedHealth]:
         """List every feed that ever ran."""
@@ -142,12 +164,6 @@ class Feeds:
             )
             return result.rowcount
 
-    async def _note(self, org: str, object_name: str, **values: Any) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(feeds).where(feeds.c.org == org, feeds.c.object == object_name).values(**values)
-            )
-
     async def _feed_id(self, connection: AsyncConnection, org: str, object_name: str) -> int | None:
         key = (org, object_name)
         if key not in self._ids:
@@ -169,6 +185,10 @@ class Feeds:
             return int(result.inserted_primary_key[0])
         await connection.execute(update(feeds).where(feeds.c.id == feed_id).values(**values))
         return feed_id
+
+
+async def _note(connection: AsyncConnection, org: str, object_name: str, **values: Any) -> None:
+    await connection.execute(update(feeds).where(feeds.c.org == org, feeds.c.object == object_name).values(**values))
 
 
 async def _save_sightings(connection: AsyncConnection, feed_id: int, seen: Sequence[Sighting]) -> None:

@@ -8,6 +8,7 @@ parked      deliveries that were not simply accepted           rows for exceptio
 calls       API calls that an org was asked, by the minute     one row a minute with calls
 orgs        what an org said of its limits, and whether it     one row an org
             is paused
+troubles    what is wrong, until it is over                    one row a feed or org in trouble
 secrets     what must be remembered and not be read            one row a secret
 """
 
@@ -166,6 +167,16 @@ orgs = Table(
     Column("stretched_until", Instant),
     Column("paused_until", Instant),
     Column("pause_reason", Text, nullable=False, server_default=""),
+)
+
+troubles = Table(
+    "troubles",
+    metadata,
+    Column("org", String, primary_key=True),
+    Column("object", String, primary_key=True),  # empty for what concerns the whole org
+    Column("name", String, nullable=False),  # a row of salesforce/trouble_table.py
+    Column("error", Text, nullable=False),
+    Column("since", Instant, nullable=False),  # machine time of the first failure without a success since
 )
 
 secrets = Table(

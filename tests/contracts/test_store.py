@@ -13,9 +13,10 @@ import pytest
 from builders import NOON, an_event
 from polling_builders import LEAD, OTHER_LEAD, SETTLED, STARTED, a_sighting, some_marks
 
-from salesforce_poller.errors import StoreError
+from salesforce_poller.errors import Facts, Scope, StoreError
 from salesforce_poller.model import Event, Gap, Kind, Sighting
 from salesforce_poller.store.store import Store
+from salesforce_poller.store.troubles import OpenTrouble
 
 
 @pytest.fixture
@@ -244,3 +245,41 @@ class TestHealth:
             await store.feeds.note_success("acme", "Lead", NOON + timedelta(minutes=3))
             [feed] = await store.feeds.health()
             assert (feed.polled_at, feed.failing_since, feed.last_error) == (NOON + timedelta(minutes=3), None, "")
+
+
+class TestTroubles:
+    """What is remembered of what is wrong."""
+
+    async def test_a_trouble_keeps_its_beginning_until_it_is_over(self, path: Path) -> None:
+        """Whatever its latest name and words; and a feed that never worked has one as well."""
+        async with Store(str(path)) as store:
+            for minute, name in enumerate(("HTTP_503", "INVALID_TYPE")):
+                at = NOON + timedelta(minutes=minute)
+                await store.feeds.note_failure("acme", "Lead", at, name.lower(), facts=Facts(trouble=name))
+            assert await store.feeds.open_troubles() == [
+                OpenTrouble("acme", "Lead", "INVALID_TYPE", "invalid_type", NOON)
+            ]
+            await store.feeds.note_success("acme", "Lead", NOON)
+            assert await store.feeds.open_troubles() == []
+
+    async def test_a_trouble_of_the_org_is_one_for_all_its_feeds_and_any_feed_ends_it(self, path: Path) -> None:
+        """But not those of the other feeds, nor those of another org."""
+        refused = Facts(trouble="LOGIN_IP", scope=Scope.ORG)
+        async with Store(str(path)) as store:
+            for org, name in (("acme", "Lead"), ("acme", "Case"), ("zeta", "Lead")):
+                await store.feeds.note_failure(org, name, NOON, "no", facts=refused)
+            await store.feeds.note_failure("acme", "Case", NOON, "gone", facts=Facts(trouble="INVALID_TYPE"))
+            assert [(one.org, one.object) for one in await store.feeds.open_troubles()] == [
+                ("acme", None), ("acme", "Case"), ("zeta", None),
+            ]  # fmt: skip
+            await store.feeds.note_success("acme", "Lead", NOON)
+            assert [(one.org, one.object) for one in await store.feeds.open_troubles()] == [
+                ("acme", "Case"), ("zeta", None),
+            ]  # fmt: skip
+
+    async def test_a_poll_without_its_sweep_ends_what_was_wrong_with_the_org(self, path: Path) -> None:
+        """It answers; the feed is still in trouble."""
+        async with Store(str(path)) as store:
+            await store.feeds.note_failure("acme", "Lead", NOON, "no", facts=Facts(trouble="X", scope=Scope.ORG))
+            await store.feeds.note_failure("acme", "Lead", NOON, "half", polled=True)
+            assert await store.feeds.open_troubles() == [OpenTrouble("acme", "Lead", "", "half", NOON)]

@@ -1,6 +1,7 @@
 """What commands show: a check in green and red, a status that hides nothing, objects, events, a sample."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -11,6 +12,7 @@ from world import World
 from salesforce_poller import config, views
 from salesforce_poller.errors import ConfigError
 from salesforce_poller.model import Kind
+from salesforce_poller.salesforce import trouble_table
 
 CONFIG = """
 [store]
@@ -52,6 +54,62 @@ async def test_check_tells_good_from_bad(
     assert {("acme", "good"), ("acme/Lead", "good"), ("acme/Contact", "bad"), ("sink hook", "good")} <= marks
     assert any("Shoe_Size__c" in one["text"] for one in told["findings"])
     assert told["calls_per_day"] == {"acme": 1_465}
+
+
+async def test_check_names_the_permission_that_is_missing(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the object, on the field, for the API, for the limits; the last one is only a note."""
+    world.org.access.object("Lead", visible=False, now=world.org.clock.now())
+    world.org.weather.arm("INSUFFICIENT_ACCESS", path="/limits")
+    assert not await views.show_findings(settings, clock=world.machine, as_json=True)
+    told = [(one["about"], one["mark"], one["text"]) for one in orjson.loads(capsys.readouterr().out)["findings"]]
+    [lead] = [text for about, mark, text in told if (about, mark) == ("acme/Lead", "bad")]
+    assert "Missing: Read on Lead for the integration user (permission set → Object Settings → Lead)" in lead
+    assert f"See {trouble_table.OBJECTS}" in lead
+    [contact] = [text for about, mark, text in told if (about, mark) == ("acme/Contact", "bad")]
+    assert "Read Access on Shoe_Size__c" in contact
+    assert "Object Settings → Contact → Field Permissions" in contact
+    [limits] = [text for about, mark, text in told if (about, mark) == ("acme", "note")]
+    assert '"View Setup and Configuration"' in limits
+    world.org.weather.arm("API_CURRENTLY_DISABLED", times=None)
+    assert not await views.show_findings(settings, clock=world.machine, as_json=False)
+    assert 'Missing: "API Enabled" for the integration user' in capsys.readouterr().out
+
+
+async def test_status_says_what_is_wrong_and_what_to_do(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In which org and object, since when, what Salesforce said, what to do, and its own page; also for programs."""
+    await world.watch("Lead")
+    world.org.access.object("Lead", visible=False, now=world.org.clock.now())
+    began = world.machine.now()
+    await world.feed().tick()
+    world.pass_time(90)
+    await views.show_status(settings, clock=world.machine, as_json=True)
+    [told] = orjson.loads(capsys.readouterr().out)["troubles"]
+    assert (told["org"], told["object"], told["name"]) == ("acme", "Lead", "INVALID_TYPE")
+    assert datetime.fromisoformat(told["since"]) == began
+    assert told["help"] == trouble_table.OBJECTS
+    await views.show_status(settings, clock=world.machine, as_json=False)
+    shown = capsys.readouterr().out
+    assert "✗ acme/Lead: INVALID_TYPE:" in shown
+    assert "(1m 30s). What happens: pause the feed and probe it." in shown
+    assert f"What to do: {told['what_to_do']}." in shown
+    assert trouble_table.OBJECTS in shown
+
+
+async def test_a_refused_login_is_one_trouble_of_the_org(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not one of each feed, and known before any feed was ever read."""
+    world.org.weather.arm("OAUTH_APP_BLOCKED", times=None)
+    for name in ("Lead", "Contact"):
+        world._settings[name] = settings.orgs["acme"].objects[name]
+        await world.feed(name).tick()
+    await views.show_status(settings, clock=world.machine, as_json=True)
+    [told] = orjson.loads(capsys.readouterr().out)["troubles"]
+    assert (told["org"], told["object"], told["name"]) == ("acme", None, "LOGIN_APP_BLOCKED")
 
 
 async def test_check_explains_a_refused_login(

@@ -1,0 +1,88 @@
+"""What goes wrong with one feed is that feed's alone, is said once, and ends by itself when it is mended."""
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from world import World
+
+from salesforce_poller.model import PollFailure
+from salesforce_poller.telemetry import PollLog
+
+
+def said(world: World) -> list[tuple[str, str]]:
+    """Return what the log says of all turns so far at warning and info: its event, and whom it is about."""
+    log = PollLog(world.machine)
+    with capture_logs() as lines:
+        for report in world.reports:
+            log.polled(report)
+    told: list[Any] = [line for line in lines if line["log_level"] != "debug"]
+    return [(line["event"], line.get("object", line["org"])) for line in told]
+
+
+async def tick(world: World, seconds: float, *names: str) -> None:
+    """Let time pass, then give each feed its tick; one that is paused does not ask."""
+    world.pass_time(seconds)
+    for name in names:
+        await world.feed(name).tick()
+
+
+@pytest.mark.parametrize("how", ["object", "INSUFFICIENT_ACCESS"])
+async def test_a_feed_whose_object_vanished_is_paused_and_probed_and_the_others_go_on(world: World, how: str) -> None:
+    """It asks every five minutes instead of every minute, and tells what happened meanwhile once it may again."""
+    for name in ("Lead", "Contact"):
+        await world.watch(name)
+    world.reports.clear()
+    if how == "object":
+        world.org.access.object("Lead", visible=False, now=world.org.clock.now())
+    else:
+        world.org.weather.arm(how, object="Lead", times=None)
+    lead = world.org.insert("Lead", LastName="Ng", Company="Acme")
+    contact = world.org.insert("Contact", LastName="Okoro")
+    for _ in range(20):
+        await tick(world, 60, "Lead", "Contact")
+    assert await world.kinds("Contact", contact) == ["created"]
+    failures = [report for report in world.reports if isinstance(report, PollFailure)]
+    assert len(failures) == 4
+    assert {report.object for report in failures} == {"Lead"}
+    world.org.access.object("Lead", visible=True, now=world.org.clock.now())
+    world.org.weather.clear()
+    for _ in range(5):
+        await tick(world, 60, "Lead", "Contact")
+    assert await world.kinds("Lead", lead) == ["created"]
+    assert await world.store.feeds.open_troubles() == []
+    assert [one for one in said(world) if one[1] == "Lead"] == [
+        ("feed.failed", "Lead"), ("feed.recovered", "Lead"), ("feed.sweep", "Lead"),
+    ]  # fmt: skip
+
+
+async def test_an_org_that_is_closed_is_said_once_and_so_is_its_return(world: World) -> None:
+    """However many feeds it has, and however often they try."""
+    for name in ("Lead", "Contact", "Account"):
+        await world.watch(name)
+    world.reports.clear()
+    world.org.weather.arm("API_DISABLED_FOR_ORG", times=None)
+    for _ in range(30):
+        await tick(world, 60, "Lead", "Contact", "Account")
+    [trouble] = await world.store.feeds.open_troubles()
+    assert (trouble.object, trouble.name) == (None, "API_DISABLED_FOR_ORG")
+    world.org.weather.clear()
+    for _ in range(6):
+        await tick(world, 60, "Lead", "Contact", "Account")
+    assert await world.store.feeds.open_troubles() == []
+    assert said(world) == [("org.failed", "Lead"), ("org.recovered", "acme")]
+
+
+async def test_a_sweep_that_is_refused_is_a_trouble_while_polls_go_on(world: World) -> None:
+    """Of the feed alone, even where the answer would concern the org."""
+    await world.watch()
+    world.reports.clear()
+    world.org.weather.arm("SERVER_UNAVAILABLE", path="/deleted", times=None)
+    world.pass_time(301)
+    lead = world.org.insert("Lead", LastName="Ng", Company="Acme")
+    for _ in range(3):
+        await tick(world, 61, "Lead")
+    assert await world.kinds(record_id=lead) == ["created"]
+    [trouble] = await world.store.feeds.open_troubles()
+    assert (trouble.object, trouble.name) == ("Lead", "SERVER_UNAVAILABLE")
+    assert [event for event, _ in said(world)].count("feed.sweep_failed") == 1
