@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trouble_page
 import typer
 from builders import a_delivery
 from pydantic import BaseModel
@@ -161,6 +162,23 @@ def test_the_table_of_costs_is_what_the_forecast_says() -> None:
         one = FeedSettings.model_validate({"every": every})
         expected = [forecast.of_org({f"Object{n}__c": one for n in range(count)}).calls for count in feeds]
         assert costs == [f"{calls:,}" for calls in expected], every
+
+
+@pytest.mark.parametrize(("head", "wanted"), trouble_page.tables().items(), ids=trouble_page.tables())
+def test_the_tables_of_troubles_are_those_of_the_program(head: str, wanted: str) -> None:
+    """Row for row; ``python tests/trouble_page.py`` writes them anew."""
+    assert wanted in README, head
+
+
+def test_the_table_of_troubles_has_what_people_look_for() -> None:
+    """The codes that are most asked about, the editions that have the API, and each status there is."""
+    told = trouble_page.table("the REST API answers") + trouble_page.table("the login answers")
+    for code in ("INVALID_SESSION_ID", "REQUEST_LIMIT_EXCEEDED", "UNKNOWN_EXCEPTION", "API_DISABLED_FOR_ORG"):
+        assert f"`{code}`" in told, code
+    for text in ("OAUTH_APP_BLOCKED", "ip restricted", "Enterprise, Unlimited, Performance and Developer Edition"):
+        assert text in told, text
+    statuses = (400, 401, 403, 404, 405, 409, 410, 412, 414, 415, 420, 428, 431, 500, 502, 503)
+    assert [status for status in statuses if f"\n| {status} |" not in told] == []
 
 
 @pytest.mark.parametrize("text", blocks("toml"))

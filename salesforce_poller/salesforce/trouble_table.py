@@ -239,7 +239,7 @@ LOGIN = (
         OAUTH, codes=("inactive_org",), scope=_ORG),
     Trouble("LOGIN_APP_BLOCKED", Action.STOP_ORG, "an admin blocked this app, or API Access Control does not list it",
         "unblock or install the app under Setup → Connected Apps OAuth Usage",
-        APPS, pieces=("oauth_app_blocked", "oauth_approval_error_generic"), scope=_ORG),
+        APPS, codes=("OAUTH_APP_BLOCKED", "OAUTH_APPROVAL_ERROR_GENERIC"), scope=_ORG),
     Trouble("LOGIN_DOMAIN", Action.STOP_ORG, "this flow is not offered at this address",
         "use the org's My Domain address as login_url", MY_DOMAIN, scope=_ORG,
         pieces=("request not supported on this domain",)),
