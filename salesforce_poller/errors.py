@@ -102,7 +102,8 @@ class PollerError(Exception):
         """Return the line with what to do about it, and where Salesforce explains more."""
         if not self.facts.advice:
             return str(self)
-        return f"{str(self).rstrip('.')}. What to do: {self.facts.advice}. See {self.facts.help_url}"
+        line = f"{str(self).rstrip('.')}. What to do: {self.facts.advice}"
+        return f"{line}. See {self.facts.help_url}" if self.facts.help_url else line
 
 
 class ConfigError(PollerError):
@@ -125,7 +126,7 @@ class LimitReached(TryLater):
     """A limit of the org is used up; ask less, and later.
 
     ``daily`` tells the rolling 24-hour allocation of API requests, which the whole org shares and which comes back by
-    the hour, from limits that pass with the requests that hold them (concurrent requests, the rate of logins).
+    the hour, from limits that pass with the requests that hold them.
     """
 
     def __init__(

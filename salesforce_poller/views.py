@@ -212,7 +212,7 @@ def _explained(trouble: OpenTrouble, now: datetime) -> str:
     lines = [f"{facts.concerned(trouble)}: {trouble.error}"]
     if told["means"]:
         lines += [f"  {told['means']}; {since}. What happens: {told['what_happens']}."]
-        lines += [f"  What to do: {told['what_to_do']}.", f"  {told['help']}"]
+        lines += [f"  What to do: {told['what_to_do']}.", *([f"  {told['help']}"] if told["help"] else [])]
     else:
         lines += [f"  {since}"]
     return "\n".join(lines)

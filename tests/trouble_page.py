@@ -28,8 +28,8 @@ def table(head: str) -> str:
     """Return the table with this head."""
     lines = [f"| {head} | that means | what happens | what you can do |", "|---|---|---|---|"]
     lines += [
-        f"| {_answers(row, found=_HEADS[head] is OURS)} | {row.means} | {row.action.value} | {row.advice} "
-        f"([help]({row.help_url})) |"
+        f"| {_answers(row, found=_HEADS[head] is OURS)} | {row.means} | {row.action.value} | {row.advice}"
+        f"{f' ([help]({row.help_url}))' if row.help_url else ''} |"
         for row in _HEADS[head]
     ]
     return "\n".join(lines) + "\n"

@@ -141,6 +141,8 @@ class Feed:
         except LimitReached as exc:
             # The org's affair, not this feed's: `budget.py` says when it may go on, and tells of it.
             log.debug("feed.held_back", **self._names, reason=str(exc))
+            if exc.facts.trouble:  # said by the org itself, and not by our own ledger: a person may want to know
+                await self._tell_of(exc, exc.retry_after or 0.0)
             return False
         except PollerError as exc:
             await self._note_failure(exc)
@@ -148,7 +150,8 @@ class Feed:
         except Exception as exc:
             # The one place: a bug in one feed must not stop the others.
             log.exception("feed.bug", **self._names)
-            await self._note_failure(TryLater(f"a defect of this program: {type(exc).__name__}"))
+            defect = troubles.our_facts("DEFECT")
+            await self._note_failure(TryLater(f"a defect of this program: {type(exc).__name__}", facts=defect))
             return False
         self._failures = 0
         if self._sweep_error is None:
@@ -367,6 +370,9 @@ class Feed:
         pause = pause_after(error, self._failures, self._rng)
         self._failures += 1
         self._not_before = self._clock.monotonic() + pause
+        await self._tell_of(error, pause)
+
+    async def _tell_of(self, error: PollerError, pause: float) -> None:
         try:
             await self._store.note_failure(
                 self._org.name, self.object, self._clock.now(), str(error), facts=error.facts

@@ -164,7 +164,8 @@ class Org(Questions):
             raise
         if answer.status in _MOVED:
             self._session.forget(token)
-            raise TryLater(f"HTTP {answer.status}: the org is not here (any more); the next try logs in anew")
+            said = f"HTTP {answer.status}: the org is not here (any more); the next try logs in anew"
+            raise TryLater(said, facts=troubles.rest_error(answer.status, answer.headers, answer.body).facts)
         return answer
 
     def _composite(self, requests: Sequence[Request]) -> dict[str, Any]:

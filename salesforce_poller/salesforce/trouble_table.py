@@ -49,6 +49,7 @@ class Trouble:
     action: Action
     means: str
     advice: str
+    #: Salesforce's own page about it; empty where it is not about Salesforce.
     help_url: str = CODES
     #: Fits any of these errorCodes (the token endpoint's ``error``); empty: whatever the code.
     codes: tuple[str, ...] = ()
@@ -299,6 +300,7 @@ OURS = (
     Trouble("SESSION_REFUSED", Action.STOP_ORG, "a session is refused right after it was made by a login",
         "look for session policies that end it, such as a lock to one IP address, and check the app's scopes",
         IP, scope=_ORG),
+    Trouble("DEFECT", Action.RETRY, "a mistake of this program", "please report it, with the traceback in the log", ""),
     Trouble("OTHER_ORGANIZATION", Action.STOP_ORG, "this is another org than the one that was read before",
         "a refreshed sandbox: give the org another name in the configuration, or start with a new store",
         MY_DOMAIN, scope=_ORG),

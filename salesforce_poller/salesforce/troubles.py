@@ -4,6 +4,7 @@ An error carries the facts of its row, so that a log, ``status`` and ``/readyz``
 Salesforce said, and what to do about it. A store keeps only the row's name; :func:`named` finds the rest again.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import orjson
@@ -42,6 +43,7 @@ _OBJECT_GONE = {"INVALID_TYPE", "NOT_FOUND", "HTTP_404"}
 _BY_NAME = {row.name: row for row in (*REST, *LOGIN, *OURS)}
 #: An error's text is looked for in the first bytes of a body only.
 _ENOUGH = 100_000
+_SESSION = re.compile(r"\b(00D\w{12,15})![^\s\"'<>]+")
 #: No errorCode and no request id is longer.
 _NAME_LIMIT = 80
 
@@ -65,13 +67,14 @@ def login_error(status: int, headers: Mapping[str, str], body: bytes) -> PollerE
     """Return the error that a bad answer of the token endpoint means."""
     answer = _json(body)
     answer = answer if isinstance(answer, dict) else {}
-    code, message = capped(_text(answer.get("error")), _NAME_LIMIT), _text(answer.get("error_description"))
+    code, message = _name(answer.get("error")), _text(answer.get("error_description"))
     row = _first(LOGIN, status, code, message)
     said = capped(f"{code}: {message}" if message else code) or f"HTTP {status} without an explanation"
     facts = _facts(row, code, status, message, headers.get("x-sfdc-request-id", ""))
     if row.action is Action.STOP_ORG:
         return LoginRefused(f"login refused: {said}", facts=facts)
-    return _error(row, f"login did not work this time ({said})", facts, _retry_after(headers))
+    # Whatever it is, it is no limit of API requests: those have a ledger, and logins are not in it.
+    return TryLater(f"login did not work this time ({said})", row.pause or _retry_after(headers), facts=facts)
 
 
 def our_facts(name: str) -> Facts:
@@ -115,11 +118,11 @@ def _code_and_message(body: bytes) -> tuple[str, str]:
     answer = _json(body)
     if answer is None:
         text = body[:_ENOUGH].decode("utf-8", "replace").strip()
-        return "", "" if text.startswith("<") or text == "null" else text
+        return "", "" if text.startswith("<") or text == "null" else _text(text)
     first = next(iter(answer), None) if isinstance(answer, list) else answer
     if not isinstance(first, dict):
-        return "", "" if first is None else str(first)
-    return capped(_text(first.get("errorCode") or first.get("error")), _NAME_LIMIT), _text(first.get("message"))
+        return "", _text(first)
+    return _name(first.get("errorCode") or first.get("error")), _text(first.get("message"))
 
 
 def _json(body: bytes) -> object:
@@ -133,7 +136,12 @@ def _json(body: bytes) -> object:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    """Return foreign text without what looks like a session: its first part names the org, the rest is a secret."""
+    return "" if value is None else _SESSION.sub(r"\1!…", str(value))
+
+
+def _name(value: object) -> str:
+    return capped(_text(value), _NAME_LIMIT)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

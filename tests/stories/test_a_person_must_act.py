@@ -67,10 +67,24 @@ async def test_an_org_that_is_closed_is_said_once_and_so_is_its_return(world: Wo
     [trouble] = await world.store.feeds.open_troubles()
     assert (trouble.object, trouble.name) == (None, "API_DISABLED_FOR_ORG")
     world.org.weather.clear()
-    for _ in range(6):
+    for _ in range(16):
         await tick(world, 60, "Lead", "Contact", "Account")
     assert await world.store.feeds.open_troubles() == []
     assert said(world) == [("org.failed", "Lead"), ("org.recovered", "acme")]
+
+
+async def test_a_limit_of_the_org_is_told_and_over_with_the_next_answer(world: World) -> None:
+    """What Salesforce said, once; the feed itself may go on as soon as the budget lets it."""
+    await world.watch()
+    world.reports.clear()
+    world.org.weather.arm("REQUEST_LIMIT_EXCEEDED")
+    for _ in range(3):
+        await tick(world, 60, "Lead")
+    [trouble] = await world.store.feeds.open_troubles()
+    assert (trouble.object, trouble.name) == (None, "DAILY_LIMIT")
+    await tick(world, 900, "Lead")
+    assert await world.store.feeds.open_troubles() == []
+    assert said(world)[:2] == [("org.failed", "Lead"), ("org.recovered", "acme")]
 
 
 async def test_a_sweep_that_is_refused_is_a_trouble_while_polls_go_on(world: World) -> None:

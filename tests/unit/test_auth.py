@@ -141,8 +141,8 @@ class TestBadMoments:
 
     def test_too_many_logins_wait_an_hour(self) -> None:
         """Trying again sooner would only prolong it."""
-        with pytest.raises(LimitReached, match="rate_limit_exceeded") as caught:
+        with pytest.raises(TryLater, match="rate_limit_exceeded") as caught:
             auth.read_token(400, orjson.dumps({"error": "rate_limit_exceeded"}))
         assert caught.value.retry_after == 3600
-        assert not caught.value.daily
+        assert not isinstance(caught.value, LimitReached)  # those are of API requests
         assert caught.value.facts.trouble == "LOGIN_RATE"

@@ -4,7 +4,16 @@ import random
 
 import pytest
 
-from salesforce_poller.errors import LocatorLost, LoginRefused, Refused, StoreError, TooMuch, TryLater
+from salesforce_poller.errors import (
+    LocatorLost,
+    LoginRefused,
+    ObjectUnknown,
+    OrgRefused,
+    Refused,
+    StoreError,
+    TooMuch,
+    TryLater,
+)
 from salesforce_poller.polling.patience import pause_after
 
 SEEDS = range(20)
@@ -39,10 +48,13 @@ def test_the_other_sides_wish_never_shortens_a_pause() -> None:
     assert pause_after(TryLater("503", retry_after=0), 6, random.Random(1)) >= 32
 
 
-@pytest.mark.parametrize("error", [Refused("no"), LoginRefused("no")])
-def test_what_a_person_must_mend_is_probed_every_five_minutes(error: Refused) -> None:
-    """From the first time on: it does not pass by itself, and hammering locks users out."""
-    assert pause_after(error, 0, random.Random(1)) == 300
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [(Refused("no"), 300), (ObjectUnknown("gone"), 300), (OrgRefused("no"), 900), (LoginRefused("no"), 900)],
+)
+def test_what_a_person_must_mend_is_probed_rarely(error: Refused, seconds: float) -> None:
+    """From the first time on: it does not pass by itself, and failed logins lock users out."""
+    assert pause_after(error, 0, random.Random(1)) == seconds
 
 
 @pytest.mark.parametrize("error", [TooMuch("x"), LocatorLost("x"), StoreError("disk full")])
