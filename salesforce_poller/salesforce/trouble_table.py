@@ -86,8 +86,8 @@ REST = (
         "nothing; if it comes back at once after each login, look for session policies that end it, such as a lock to "
         "one IP address", STATUSES, codes=("INVALID_SESSION_ID", "INVALID_AUTH_HEADER"), scope=_ORG),
     Trouble("BAD_OAUTH_TOKEN", Action.LOG_IN, "the token is not accepted",
-        "nothing; if it stays, check the app's scopes", OAUTH, statuses=(403,), pieces=("bad_oauth_token",),
-        scope=_ORG),
+        "nothing; if it stays, check the app's scopes", OAUTH, statuses=(403,), scope=_ORG,
+        pieces=("bad_oauth_token", "missing_oauth_token")),
     Trouble("API_DISABLED_FOR_ORG", Action.STOP_ORG,
         "the API is not enabled for this org",
         "the API comes with Enterprise, Unlimited, Performance and Developer Edition, and with Professional Edition as "

@@ -22,11 +22,13 @@ from salesforce_poller.errors import (
     SessionExpired,
     TryLater,
 )
-from salesforce_poller.salesforce import trouble_table
+from salesforce_poller.salesforce import transport, trouble_table
 from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.questions import Request
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.simulator import faults, server
 from salesforce_poller.simulator.clock import OrgClock
+from salesforce_poller.simulator.fault_kinds import page, rest
 from salesforce_poller.simulator.org import Org as SimulatedOrg
 
 #: Each ready-made fault of the simulator, and the row of our table that it must end in.
@@ -96,9 +98,59 @@ EXPECTED = {
     "OAUTH_UNSUPPORTED_GRANT_TYPE": "LOGIN_FLOW",
     "OAUTH_LOGIN_RATE": "LOGIN_RATE",
     "OAUTH_UNKNOWN_ERROR": "LOGIN_PASSING",
+    "INVALID_BATCH_SIZE": "WRITE_REFUSED",
+    "REQUIRED_FIELD_MISSING": "WRITE_REFUSED",
+    "INVALID_FIELD_FOR_INSERT_UPDATE": "WRITE_REFUSED",
+    "DUPLICATES_DETECTED": "WRITE_REFUSED",
+    "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE": "SERVER_UNAVAILABLE",
+    "REQUEST_RUNNING_TOO_LONG": "TOO_MUCH",
+    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": "INSUFFICIENT_ACCESS",
+    "TXN_SECURITY_APEX_ERROR": "TXN_SECURITY",
+    "TXN_SECURITY_RUNTIME_ERROR": "TXN_SECURITY",
+    "TXN_SECURITY_END_A_SESSION": "TXN_SECURITY",
+    "TXN_SECURITY_FAIL_CLOSE": "TXN_SECURITY",
+    "TXN_SECURITY_TWO_FA_REQUIRED": "TXN_SECURITY",
+    "INVALID_CROSS_REFERENCE_KEY": "ROW_NOT_FOUND",
+    "UNSUPPORTED_API_VERSION": "API_VERSION_RETIRED",
+    "INVALID_VERSION": "API_VERSION_RETIRED",
+    "AGENT_NOT_ATTACHED": "SESSION_NOT_FOR_REST",
+    "CONCURRENT_REQUESTS_EXCEEDED": "CONCURRENT_LIMIT",
+    "API_CURRENTLY_DISABLED_BY_A_PROBLEM": "API_CURRENTLY_DISABLED",
+    "UNABLE_TO_LOCK_ROW_AS_500": "UNABLE_TO_LOCK_ROW",
+    "NO_EXTERNAL_ID": "NOT_FOUND",
+    "SPAN_TOO_SHORT": "INVALID_REPLICATION_DATE",
+    "SPAN_BACKWARDS": "INVALID_REPLICATION_DATE",
+    "COVERED_BEYOND_END": "INVALID_REPLICATION_DATE",
+    "MULTIPLE_CHOICES": "HTTP_300",
+    "NOT_MODIFIED": "OTHER",
+    "EMPTY_UNAVAILABLE": "HTTP_503",
+    "XML_ERROR": "HTTP_503",
+    "EMPTY_BODY": "NOT_JSON",
+    "HTML_BODY": "NOT_JSON",
+    "OVERSIZED_BODY": "NO_ANSWER",
+    "OAUTH_INVALID_PASSWORD": "LOGIN_AUTHENTICATION",
+    "OAUTH_CODE_EXPIRED": "LOGIN_CODE",
+    "OAUTH_CODE_INVALID": "LOGIN_CODE",
+    "OAUTH_INVALID_ASSERTION": "LOGIN_ASSERTION",
+    "OAUTH_WRONG_DOMAIN": "LOGIN_DOMAIN",
+    "OAUTH_NOT_ADMIN_APPROVED": "LOGIN_NOT_APPROVED",
+    "OAUTH_INVALID_APP_ACCESS": "LOGIN_NOT_APPROVED",
+    "OAUTH_NO_DESCRIPTION": "LOGIN_GRANT",
+    "OAUTH_IP_RESTRICTED_IN_CAPITALS": "LOGIN_IP",
+    "OAUTH_INACTIVE_USER_GRANT": "LOGIN_USER_INACTIVE",
+    "OAUTH_INVALID_CLIENT_CREDENTIALS": "LOGIN_SECRET",
+    "OAUTH_APPROVAL_ERROR": "LOGIN_APP_BLOCKED",
+    "OAUTH_UNSUPPORTED_RESPONSE_TYPE": "LOGIN_CONFIGURATION",
+    "OAUTH_INVALID_REQUEST": "LOGIN_CONFIGURATION",
+    "OAUTH_INVALID_SCOPE": "LOGIN_CONFIGURATION",
+    "OAUTH_REDIRECT_URI_MISMATCH": "LOGIN_CONFIGURATION",
+    "OAUTH_SERVER_ERROR": "LOGIN_PASSING",
+    "OAUTH_TEMPORARILY_UNAVAILABLE": "LOGIN_PASSING",
 }
 #: Faults that end in no row, and why.
-NO_TROUBLE = {"SLOW": "the answer comes, only late"}
+NO_TROUBLE = {"SLOW": "the answer comes, only late", "DRIPPING_BODY": "and so it does here, where nobody sleeps"}
+#: Faults that have a test of their own.
+APART = {"STALLED_BODY", "OAUTH_BAD_TOKEN", "OAUTH_MISSING_TOKEN"}
 #: Rows that no answer of an org leads to: this program finds them out by what it remembers.
 NOT_WEATHER = {
     "OTHER_ORGANIZATION": "needs a store that knows another org",
@@ -135,7 +187,7 @@ class Weathered:
 
 
 @asynccontextmanager
-async def an_org() -> AsyncIterator[Weathered]:
+async def an_org(patience: float = 30) -> AsyncIterator[Weathered]:
     """Serve an org; what is slow is slow in no time at all."""
 
     async def nap(_seconds: float) -> None:
@@ -143,7 +195,8 @@ async def an_org() -> AsyncIterator[Weathered]:
 
     org = SimulatedOrg(clock=OrgClock(speed=0), seed=7)
     async with server.serve(server.build(org, sleep=nap)) as url:
-        settings = OrgSettings(login_url=url, client_id="simulated-client", client_secret=SecretStr("simulated-secret"))
+        secret = SecretStr("simulated-secret")
+        settings = OrgSettings(login_url=url, client_id="simulated-client", client_secret=secret, timeout=patience)
         async with Org("acme", settings, clock=FakeClock()) as client:
             yield Weathered(org, url, client)
 
@@ -158,11 +211,43 @@ def row_of(error: PollerError | None) -> str:
     return error.facts.trouble
 
 
-async def test_every_fault_of_the_simulator_ends_in_its_row() -> None:
+async def test_every_fault_of_the_simulator_ends_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """None of them is a surprise: each has a row, which says what happens and what to do."""
+    monkeypatch.setattr(transport, "MOST_BYTES", 1_000_000)
     async with an_org() as acme:
-        found = {name: row_of(await acme.trouble(name)) for name in faults.FAULTS}
+        found = {name: row_of(await acme.trouble(name)) for name in faults.FAULTS if name not in APART}
     assert found == EXPECTED | dict.fromkeys(NO_TROUBLE, "")
+
+
+async def test_an_answer_that_stops_half_way_is_given_up() -> None:
+    """The only fault that takes its time: the timeout, here a tenth of a second."""
+    async with an_org(patience=0.1) as acme:
+        assert row_of(await acme.trouble("STALLED_BODY")) == "NO_ANSWER"
+
+
+@pytest.mark.parametrize("fault", ["OAUTH_BAD_TOKEN", "OAUTH_MISSING_TOKEN"])
+async def test_a_token_that_userinfo_refuses_is_not_accepted(fault: str) -> None:
+    """It is asked only for tokens that do not name their org."""
+    async with an_org() as acme:
+        acme.org.weather.arm(fault)
+        settings = OrgSettings(login_url=acme.url, auth="access_token", access_token=SecretStr("opaque"))
+        async with Org("acme", settings, clock=FakeClock()) as client:
+            with pytest.raises(LoginRefused) as caught:
+                await client.organization_id()
+    assert caught.value.facts.trouble == "ACCESS_TOKEN"
+
+
+async def test_one_part_of_a_composite_request_fails_alone() -> None:
+    """The outer answer is 200; each part has the error, and the facts, that it would have on its own."""
+    async with an_org() as acme:
+        acme.org.weather.arm("INSUFFICIENT_ACCESS", object="Lead", times=None)
+        path = f"/services/data/v{acme.client.api_version}/sobjects"
+        parts = await acme.client.ask(*(Request("describe", f"{path}/{name}/describe") for name in ("Lead", "Contact")))
+    refused, good = parts
+    assert isinstance(refused, Refused)
+    assert (refused.facts.trouble, refused.facts.status) == ("INSUFFICIENT_ACCESS", 403)
+    assert not isinstance(good, PollerError)
+    assert good["name"] == "Contact"
 
 
 def fault_of(row: trouble_table.Trouble, *, login: bool) -> faults.Fault:
@@ -174,8 +259,8 @@ def fault_of(row: trouble_table.Trouble, *, login: bool) -> faults.Fault:
         body = orjson.dumps({"error": error, "error_description": message}).decode()
         return faults.Fault(row.name, status, body, where="/services/oauth2/token")
     if not row.codes and not row.pieces:
-        return faults.page(row.name, status if row.statuses else 418, "please wait")
-    return faults.rest(row.name, status, code, message)
+        return page(row.name, status if row.statuses else 418, "please wait")
+    return rest(row.name, status, code, message)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +297,7 @@ async def test_what_the_client_finds_out_itself_has_its_rows() -> None:
     """Nobody there, half an answer, a web page, a session that dies at birth, a token that nobody takes."""
     async with an_org() as acme:
         found = {row_of(await acme.trouble("TRUNCATED_BODY"))}
-        found.add(row_of(await acme.trouble(faults.page("PAGE", 200, "please wait"))))
+        found.add(row_of(await acme.trouble(page("PAGE", 200, "please wait"))))
         error = await acme.trouble("INVALID_SESSION_ID")
         assert isinstance(error, OrgRefused)
         found.add(error.facts.trouble)
