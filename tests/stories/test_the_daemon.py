@@ -114,8 +114,24 @@ async def test_readiness_says_what_is_wrong_to_whoever_may_know(world: World) ->
             world.pass_time(301)
             await world.feed().tick()
         stranger = await http.get(f"{base}/readyz")
-        assert (stranger.status_code, "problems" in stranger.json()) == (503, False)
-        assert "SERVER_UNAVAILABLE" in (await http.get(f"{base}/readyz", headers=bearer)).json()["problems"][0]
+        assert (stranger.status_code, stranger.json()) == (503, {"ready": False})
+        told = (await http.get(f"{base}/readyz", headers=bearer)).json()
+        assert "SERVER_UNAVAILABLE" in told["problems"][0]
+        [trouble] = told["troubles"]
+        assert (trouble["org"], trouble["object"], trouble["name"]) == ("acme", None, "SERVER_UNAVAILABLE")
+        assert "status.salesforce.com" in trouble["what_to_do"]
+        assert trouble["help"].startswith("https://developer.salesforce.com/")
+
+
+async def test_readiness_tells_at_once_what_a_person_must_mend(world: World) -> None:
+    """An object that vanished does not come back by waiting ten minutes."""
+    await world.watch()
+    application = server.build(world.store.feeds, world.machine, watched=[("acme", "Lead")])
+    world.org.access.object("Lead", visible=False, now=world.org.clock.now())
+    await world.feed().tick()
+    async with server.serving(application, ("127.0.0.1", 0)) as (host, port), httpx.AsyncClient() as http:
+        answer = await http.get(f"http://{host}:{port}/readyz")
+    assert (answer.status_code, answer.json()["troubles"][0]["name"]) == (503, "INVALID_TYPE")
 
 
 async def test_an_address_in_use_is_a_clear_line(world: World) -> None:
