@@ -72,7 +72,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
     """
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(Store(config.store.path))
+        store = await stack.enter_async_context(Store(config.store.path, keys=config.store.keys))
         orgs: dict[str, Org] = {}
         fleets: list[Fleet] = []
         poll_log = telemetry.PollLog(clock)
@@ -84,7 +84,9 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
             )
             await budget.open()
             stack.push_async_callback(budget.close)
-            org = orgs[name] = await stack.enter_async_context(Org(name, settings, clock=clock, meter=budget))
+            keeper = store.secrets.keeper(name, clock)
+            org = Org(name, settings, clock=clock, meter=budget, keeper=keeper)
+            orgs[name] = await stack.enter_async_context(org)
             members = []
             for object_name, feed_settings in settings.objects.items():
                 seat = Seat(org)

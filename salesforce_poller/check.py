@@ -1,14 +1,18 @@
 """Proves a configuration against the real orgs and sinks. Called by the ``check`` command; nothing is changed anywhere.
 
+Only a login may bring a new refresh token, which is stored.
+
 For each org: the login, then every feed: can the object be read, are all its fields there, can its deletions be seen,
 what will it cost. For each sink: can it be reached. Each is a :class:`Finding`, told as soon as it is known.
 """
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
+from salesforce_poller import orgs
 from salesforce_poller.clock import Clock
 from salesforce_poller.config import Config, OrgConfig
 from salesforce_poller.errors import PollerError, Refused
@@ -19,6 +23,7 @@ from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce import permissions
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.sinks import catalogue
+from salesforce_poller.store.settings import StoreSettings
 
 
 class Mark(Enum):
@@ -53,7 +58,7 @@ def calls_per_day(config: Config) -> dict[str, int]:
 async def findings(config: Config, *, clock: Clock) -> AsyncIterator[Finding]:
     """Check everything, in the order of the file."""
     for name, org in config.orgs.items():
-        async for finding in _check_org(name, org, clock):
+        async for finding in _check_org(name, org, config.store, clock):
             yield finding
     for name, settings in config.sinks.items():
         sink = catalogue.build(settings, clock)
@@ -66,9 +71,10 @@ async def findings(config: Config, *, clock: Clock) -> AsyncIterator[Finding]:
         yield Finding(Mark.GOOD if reached else Mark.BAD, f"sink {name}", receipt.detail or "can be reached")
 
 
-async def _check_org(name: str, settings: OrgConfig, clock: Clock) -> AsyncIterator[Finding]:
-    async with Org(name, settings, clock=clock) as org:
+async def _check_org(name: str, settings: OrgConfig, store: StoreSettings, clock: Clock) -> AsyncIterator[Finding]:
+    async with AsyncExitStack() as stack:
         try:
+            org = await stack.enter_async_context(orgs.opened(name, settings, store, clock=clock))
             await org.login()
             organization_id = await org.organization_id()
         except PollerError as exc:

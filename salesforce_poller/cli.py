@@ -21,6 +21,7 @@ from rich.markup import escape
 from salesforce_poller import app, config, demo, telemetry, views
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import ConfigError, PollerError
+from salesforce_poller.login import PORT
 from salesforce_poller.model import Kind
 
 T = TypeVar("T")
@@ -81,6 +82,34 @@ def check_command(path: ConfigFile = _CONFIG, *, as_json: AsJson = False) -> Non
     settings = config.load(path, os.environ)
     good = _go(views.show_findings(settings, clock=SystemClock(), as_json=as_json))
     raise typer.Exit(0 if good else 1)
+
+
+@doors.command()
+def login(
+    org: Annotated[str, typer.Argument(help="The org's name in the configuration.")],
+    path: ConfigFile = _CONFIG,
+    *,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Open no browser, only print the address to open.")
+    ] = False,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="Where the browser comes back to; the app needs it as http://localhost:PORT/callback.",
+            min=1,
+            max=65_535,
+        ),
+    ] = PORT,
+) -> None:
+    """Log in to an org in the browser (auth = "refresh_token") and store the refresh token; the daemon must not run."""
+    telemetry.configure(quiet=True)
+    settings = config.load(path, os.environ)
+    clock = SystemClock()
+    _go(
+        _until_signal(
+            lambda stop: views.log_in(settings, org, clock=clock, stop=stop, port=port, browser=not no_browser)
+        )
+    )
 
 
 @doors.command()

@@ -91,6 +91,7 @@ def parse(text: str, environ: Mapping[str, str], *, name: str = "configuration")
     said = _lay_defaults(said, problems)
     problems += _check_names(said)
     problems += _check_filters(said)
+    problems += _check_keys(said)
     config = _validate(said, problems)
     if config is None or problems:
         found = [(line_of(text, [str(key) for key in place]), place, problem) for place, problem in problems]
@@ -215,6 +216,17 @@ def _check_filters(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         for name in _texts(sink.get("objects")):
             if name not in reach:
                 yield ("sinks", sink_name, "objects"), f"no org of this sink watches {name}{_meant(name, reach)}"
+
+
+def _check_keys(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """A refresh token may be replaced by the org at any login, and must then be stored before it is used."""
+    store = said.get("store")
+    if isinstance(store, dict) and "secret_key" in store:
+        return
+    for name, org in _tables(said, "orgs"):
+        if org.get("auth") == "refresh_token":
+            needs = "to encrypt the refresh token that is kept; `openssl rand -base64 32` makes one"
+            yield ("orgs", name, "auth"), f'"refresh_token" needs secret_key in [store], {needs}'
 
 
 def _validate(said: Mapping[str, Any], problems: Problems) -> Config | None:

@@ -3,6 +3,8 @@
 Each has a form for people (tables that fit one screen) and one for programs (``--json``).
 """
 
+import asyncio
+import webbrowser
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,14 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from salesforce_poller import check
+from salesforce_poller import check, login, orgs
 from salesforce_poller.admin import facts
 from salesforce_poller.clock import Clock, format_span
 from salesforce_poller.config import Config
 from salesforce_poller.delivery import envelope
 from salesforce_poller.errors import ConfigError
 from salesforce_poller.model import Delivery, Event, Kind, Verdict
-from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.describe import ObjectSummary
 from salesforce_poller.sinks import catalogue, stdout_lines
 from salesforce_poller.sinks.base import Dressed
@@ -71,7 +72,7 @@ async def show_objects(config: Config, org_name: str, *, clock: Clock, as_json: 
     """Show an org's objects. Raises ConfigError when there is no such org."""
     if org_name not in config.orgs:
         raise ConfigError([f"there is no org named {org_name}; there is {', '.join(config.orgs)}"])
-    async with Org(org_name, config.orgs[org_name], clock=clock) as org:
+    async with orgs.opened(org_name, config.orgs[org_name], config.store, clock=clock) as org:
         found = await org.describe_global()
     watched = config.orgs[org_name].objects
     if as_json:
@@ -150,6 +151,17 @@ async def show_events(config: Config, wanted: Wanted, *, as_json: bool) -> None:
             console.print(stdout_lines.line(dressed, console.width), soft_wrap=True)
     if not found and not as_json:
         console.print("No such events yet.")
+
+
+async def log_in(config: Config, org_name: str, *, clock: Clock, stop: asyncio.Event, port: int, browser: bool) -> None:
+    """Have a person log in, and show who the daemon will be. Raises what ``login.run`` raises."""
+    console = _console()
+    hands = login.Hands(say=lambda line: console.print(escape(line)), browse=webbrowser.open if browser else None)
+    found = await login.run(config, org_name, hands, clock=clock, stop=stop, port=port)
+    console.print(
+        f"{_MARKS[check.Mark.GOOD]} [bold]{escape(org_name)}[/]  logged in to organisation "
+        f"{escape(found.organization_id)} as {escape(found.user)}; the refresh token is stored, and works"
+    )
 
 
 async def send_sample(config: Config, sink_name: str, *, clock: Clock) -> bool:

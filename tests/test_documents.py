@@ -16,6 +16,7 @@ import pytest
 import trouble_page
 import typer
 from builders import a_delivery
+from credentials import A_KEY, a_secret_key
 from pydantic import BaseModel
 
 from salesforce_poller import cli, config
@@ -25,6 +26,7 @@ from salesforce_poller.delivery import envelope
 from salesforce_poller.model import Gap, Kind, Verdict
 from salesforce_poller.polling import forecast
 from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.salesforce.settings import FLOWS
 from salesforce_poller.simulator import server
 from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
@@ -43,11 +45,13 @@ EVERYTHING = re.sub(r"^#(?=\[|[a-z_]+ = )", "", EXAMPLE, flags=re.MULTILINE)
 TABLES = [one for one in re.findall(r"^\[(.+)\]$", EVERYTHING, flags=re.MULTILINE) if ".objects." not in one]
 COMMANDS = typer.main.get_command(cli.doors).commands  # type: ignore[attr-defined]  # a Group, as there are several
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+#: What is not just any text.
+SPECIAL = {"POLLER_SECRET_KEY": a_secret_key(), "ACME_PRIVATE_KEY": A_KEY.pem}
 
 
 def environment(text: str) -> dict[str, str]:
     """Return an environment in which every variable that a configuration asks for is set."""
-    return dict.fromkeys(re.findall(r'env = "(\w+)"', text), SECRET)
+    return {name: SPECIAL.get(name, SECRET) for name in re.findall(r'env = "(\w+)"', text)}
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -72,7 +76,7 @@ def tables() -> dict[str, tuple[type[BaseModel], BaseModel]]:
     return {
         "store": (StoreSettings, read.store),
         "http": (HttpSettings, read.http),
-        "orgs.acme": (config.OrgConfig, read.orgs["acme"]),
+        **{f"orgs.{name}": (config.OrgConfig, one) for name, one in read.orgs.items()},
         "orgs.acme.defaults": (FeedSettings, read.orgs["acme"].objects["Contact"]),
         **sinks,
     }
@@ -96,21 +100,48 @@ def test_each_line_that_is_commented_out_can_be_taken_in() -> None:
     assert tables().keys() == set(TABLES)
 
 
-@pytest.mark.parametrize("table", TABLES)
+def named_in(table: str) -> set[str]:
+    """Return the keys that stand in one table of the example; none stands there twice."""
+    named = re.findall(r"^([a-z_]+) = ", lines_of(table), flags=re.MULTILINE)
+    assert len(named) == len(set(named)), table
+    return set(named)
+
+
+@pytest.mark.parametrize("table", [one for one in TABLES if one.count(".") != 1 or not one.startswith("orgs.")])
 def test_the_example_names_every_key(table: str) -> None:
-    """Of the store, HTTP, an org, an object, and every kind of sink; what all sinks share stands once."""
+    """Of the store, HTTP, an object, and every kind of sink; what all sinks share stands once."""
     model, _ = tables()[table]
     elsewhere = SinkSettings.model_fields if table.startswith("sinks.") and table != "sinks.screen" else {}
-    named = re.findall(r"^([a-z_]+) = ", lines_of(table), flags=re.MULTILINE)
-    tables_of_their_own = {"objects"} if model is config.OrgConfig else set()
-    assert sorted(named) == sorted(model.model_fields.keys() - elsewhere.keys() - tables_of_their_own)
+    assert named_in(table) == model.model_fields.keys() - elsewhere.keys()
+
+
+def test_the_example_has_an_org_for_each_way_to_log_in() -> None:
+    """With every key of that way; what all of them share stands in the first one."""
+    read = config.parse(EVERYTHING, environment(EVERYTHING)).orgs
+    assert [one.auth for one in read.values()] == list(FLOWS)
+    of_flows = {key for flow in FLOWS.values() for key in (*flow.needs, *flow.may_have)}
+    everywhere = {"login_url", "auth"}
+    for name, one in read.items():
+        wanted = {*FLOWS[one.auth].needs, *FLOWS[one.auth].may_have, *everywhere}
+        shared = config.OrgConfig.model_fields.keys() - of_flows - {"objects"} if name == "acme" else set()
+        assert named_in(f"orgs.{name}") == wanted | shared, name
+
+
+def test_the_readme_says_what_each_way_to_log_in_is_for() -> None:
+    """In the order of the example, each with a section of its own."""
+    told = [cells[0].strip("`") for cells in rows("`auth`")]
+    assert told == list(FLOWS)
+    for word in FLOWS:
+        assert f"\n### {word}\n" in README, word
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_what_the_example_says_are_the_defaults(table: str) -> None:
-    """Copying it changes nothing."""
+    """Copying it changes nothing. (The orgs after the first are there for their ``auth``.)"""
     model, read = tables()[table]
     for name, field in model.model_fields.items():
+        if name == "auth" and table != "orgs.acme":
+            continue
         default = field.get_default(call_default_factory=True, validated_data={})
         if not field.is_required() and default:
             assert getattr(read, name) == default, f"[{table}] {name}"

@@ -1,4 +1,7 @@
-"""Builds token requests and reads token answers, one pair of functions per flow. Pure; ``client.py`` sends them."""
+"""Reads what the token endpoint answers, the same for every flow. Pure; called by ``session.py``.
+
+What the flows ask is in ``grants.py``.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,17 +24,10 @@ class Token:
     instance_url: str
     #: 18 characters, or None when the answer does not tell.
     organization_id: str | None
-
-
-def token_request(settings: OrgSettings) -> dict[str, str]:
-    """Return the form to post to the token endpoint for the client-credentials flow."""
-    assert settings.client_id is not None
-    assert settings.client_secret is not None
-    return {
-        "grant_type": "client_credentials",
-        "client_id": settings.client_id,
-        "client_secret": settings.client_secret.get_secret_value(),
-    }
+    #: To be used from now on instead of the one that was sent; None when that one goes on.
+    refresh_token: str | None = field(default=None, repr=False)
+    #: Who we are there; None when the answer does not tell.
+    user_id: str | None = field(default=None, compare=False)
 
 
 def given_token(settings: OrgSettings) -> Token:
@@ -51,7 +47,14 @@ def read_token(status: int, body: bytes) -> Token:
     answer = _json_object(body)
     if status == 200 and answer.get("access_token") and answer.get("instance_url"):  # noqa: PLR2004  # HTTP OK
         token = str(answer["access_token"])
-        return Token(token, str(answer["instance_url"]).rstrip("/"), organization_of(token, str(answer.get("id", ""))))
+        identity = str(answer.get("id", ""))
+        return Token(
+            token,
+            str(answer["instance_url"]).rstrip("/"),
+            organization_of(token, identity),
+            refresh_token=str(answer["refresh_token"]) if answer.get("refresh_token") else None,
+            user_id=_user_of(identity),
+        )
     raise troubles.login_error(status, {}, body)
 
 
@@ -62,6 +65,12 @@ def organization_of(token: str, identity_url: str = "") -> str | None:
     if not (candidate.startswith("00D") and candidate.isalnum()):
         return None
     return {15: to18(candidate), 18: candidate}.get(len(candidate))
+
+
+def _user_of(identity_url: str) -> str | None:
+    """Find the user's id in an identity URL."""
+    *_, candidate = identity_url.rstrip("/").split("/")
+    return candidate if candidate.startswith("005") and candidate.isalnum() else None
 
 
 def to18(short: str) -> str:

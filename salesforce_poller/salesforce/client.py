@@ -15,7 +15,7 @@ from salesforce_poller.clock import Clock
 from salesforce_poller.errors import LimitReached, OrgRefused, PollerError, SessionExpired, TryLater
 from salesforce_poller.salesforce import auth, troubles, wire
 from salesforce_poller.salesforce.questions import Questions, Request
-from salesforce_poller.salesforce.session import Session
+from salesforce_poller.salesforce.session import Keeper, Session
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.salesforce.transport import Answer, Transport, Unreachable
 from salesforce_poller.salesforce.usage import Usage, read_usage
@@ -55,14 +55,22 @@ class Unlimited:
 class Org(Questions):
     """One Salesforce organisation. Use as an async context manager, or call :meth:`close`."""
 
-    def __init__(self, name: str, settings: OrgSettings, *, clock: Clock, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: OrgSettings,
+        *,
+        clock: Clock,
+        meter: Meter | None = None,
+        keeper: Keeper | None = None,
+    ) -> None:
         self.name = name
         self.api_version = settings.api_version
         #: API requests sent so far that count towards the org's daily limit, by kind.
         self.calls_by_kind: Counter[str] = Counter()
         self._meter = meter or Unlimited()
         self._transport = Transport(settings, clock=clock)
-        self._session = Session(settings, self._transport)
+        self._session = Session(name, settings, self._transport, clock=clock, keeper=keeper)
         #: Advice that the org may follow; its own default is left unsaid (REST API, Query Options Header).
         size = settings.page_size
         self._query_headers = {} if size == MOST_ROWS else {"sforce-query-options": f"batchSize={size}"}
@@ -140,7 +148,8 @@ class Org(Questions):
             return await self._send_once(token, kind, method, path, parts)
         except SessionExpired as exc:
             facts = troubles.our_facts("SESSION_REFUSED")
-            raise OrgRefused(f"the session was refused again right after logging in ({exc})", facts=facts) from exc
+            error = OrgRefused(f"the session was refused again right after logging in ({exc})", facts=facts)
+            raise self._session.refused(token, error) from exc
 
     async def _send_once(self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts) -> Any:
         answer = await self._metered(token, kind, method, path, parts)

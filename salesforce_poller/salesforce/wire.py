@@ -111,6 +111,12 @@ def read_organization_id(answer: Any) -> str:
 
 
 @expected_shape()
+def read_username(answer: Any) -> str:
+    """Read the user's name from a userinfo answer."""
+    return str(answer["preferred_username"])
+
+
+@expected_shape()
 def read_updated(answer: Any) -> datetime:
     """Read ``latestDateCovered`` of a getUpdated answer; its ids are not needed (see ``polling/plan.py``)."""
     return instants.parse(answer["latestDateCovered"])

@@ -1,13 +1,16 @@
 """Where the memory is kept, and how long: ``[store]``."""
 
+import base64
+import binascii
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from salesforce_poller.clock import parse_span
 
 _SQLITE = "sqlite:///"
+_KEY_BYTES = 32
 
 
 def _url(value: str) -> str:
@@ -16,6 +19,30 @@ def _url(value: str) -> str:
     if ":memory:" in value:
         raise ValueError("should be a file: what is only in memory is lost with the process")
     return value
+
+
+def key_bytes(key: SecretStr) -> bytes:
+    """Return the 32 bytes of a key, which is written in base64, the usual one or that for addresses.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    text = key.get_secret_value().strip().replace("-", "+").replace("_", "/")
+    try:
+        found = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        found = b""
+    if len(found) != _KEY_BYTES:
+        raise ValueError("should be 32 random bytes in base64; `openssl rand -base64 32` makes some")
+    return found
+
+
+def _key(value: SecretStr) -> SecretStr:
+    key_bytes(value)
+    return value
+
+
+Key = Annotated[SecretStr, AfterValidator(_key)]
 
 
 class StoreSettings(BaseModel):
@@ -27,6 +54,14 @@ class StoreSettings(BaseModel):
     url: Annotated[str, AfterValidator(_url)] = "sqlite:///salesforce-poller.db"
     #: How long delivered events are kept for looking at and replaying. What is still owed is always kept.
     keep_events: Annotated[timedelta, BeforeValidator(parse_span)] = timedelta(days=7)
+
+    #: Encrypts the refresh tokens that are kept; several while it is being changed, the new one first.
+    secret_key: Key | Annotated[list[Key], Field(min_length=1)] | None = None
+
+    @property
+    def keys(self) -> list[SecretStr]:
+        """The keys, the one that encrypts first; none where nothing secret is kept."""
+        return self.secret_key if isinstance(self.secret_key, list) else [self.secret_key] if self.secret_key else []
 
     @property
     def path(self) -> str:

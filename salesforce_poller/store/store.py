@@ -1,22 +1,30 @@
 """Opens the memory. Polling writes ``store.feeds``, delivery reads ``store.outbox``: they meet only here."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
+
+from pydantic import SecretStr
 
 from salesforce_poller.store.calls import Calls
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.feeds import Feeds
 from salesforce_poller.store.outbox import Outbox
+from salesforce_poller.store.secrets import Secrets
 
 
 class Store:
-    """An open store. Use as an async context manager; ``writable=False`` looks at a running daemon's store."""
+    """An open store. Use as an async context manager; ``writable=False`` looks at a running daemon's store.
 
-    def __init__(self, path: str, *, writable: bool = True) -> None:
+    ``keys`` encrypt what is secret (``StoreSettings.keys``).
+    """
+
+    def __init__(self, path: str, *, writable: bool = True, keys: Sequence[SecretStr] = ()) -> None:
         self._database = Database(path, writable=writable)
         self.feeds = Feeds(self._database)
         self.outbox = Outbox(self._database)
         self.calls = Calls(self._database)
+        self.secrets = Secrets(self._database, keys)
 
     async def __aenter__(self) -> Self:
         await self._database.open()

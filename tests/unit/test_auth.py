@@ -23,16 +23,7 @@ def refusal(error: str, description: str = "", status: int = 400) -> str:
 
 
 class TestAsking:
-    """What is sent."""
-
-    def test_client_credentials_are_a_form(self) -> None:
-        """OAuth 2.0 Client Credentials Flow."""
-        settings = OrgSettings(login_url=HOST, client_id="3MVG9", client_secret=SecretStr("s3cret"))
-        assert auth.token_request(settings) == {
-            "grant_type": "client_credentials",
-            "client_id": "3MVG9",
-            "client_secret": "s3cret",
-        }
+    """What needs no asking; what the flows send is in ``test_grants.py``."""
 
     def test_a_given_token_is_used_as_it_is(self) -> None:
         """Its first part names the org."""

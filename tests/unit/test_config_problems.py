@@ -103,11 +103,11 @@ class TestProblems:
 
     @pytest.mark.parametrize("host", ["login.salesforce.com", "test.salesforce.com", "LOGIN.salesforce.com"])
     def test_client_credentials_need_my_domain(self, host: str) -> None:
-        """The shared hosts refuse that flow; a token from elsewhere is none of their business."""
+        """The shared hosts refuse that flow; others they know."""
         good = replaced("acme.my.salesforce.com", host)
         [line] = problems(good=good)
         assert line.startswith('configuration:1: orgs.acme: auth = "client_credentials" needs your My Domain address')
-        parsed(good=good.replace("client_id", "auth = 'access_token'\naccess_token = 'x'\nclient_id"))
+        parsed(good=good.replace("client_id", "auth = 'password'\nusername = 'a'\npassword = 'b'\nclient_id"))
 
     @pytest.mark.parametrize("version", ['"66"', '"latest"', '"v66.0"', "66.0", '"66.1"', '"6.0"', '""', '"66.0\\n"'])
     def test_a_bad_api_version(self, version: str) -> None:
