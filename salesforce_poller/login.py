@@ -7,6 +7,7 @@ code, the refresh token on disk, and then the proof that it works. ``salesforce/
 import asyncio
 import html
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -59,8 +60,8 @@ class Hands:
 
     #: Tells the person something, one line.
     say: Callable[[str], None]
-    #: Opens an address in a browser; False when there is none. None: only say the address.
-    browse: Callable[[str], bool] | None
+    #: Opens an address in a browser, in a thread of its own. None: only say the address.
+    browse: Callable[[str], object] | None
     #: Returns text that nobody can guess, of so many random bytes.
     random_text: Callable[[int], str] = secrets.token_urlsafe
 
@@ -92,7 +93,7 @@ async def run(
         session = Session(name, settings, transport, clock=clock, keeper=store.secrets.keeper(name, clock))
         attempt = Attempt(authorize.redirect_uri(port), state=hands.random_text(32), verifier=hands.random_text(48))
         desk = await stack.enter_async_context(_listening(attempt, port))
-        await _send_to_browser(authorize.address(settings, attempt), attempt, hands)
+        _send_to_browser(authorize.address(settings, attempt), attempt, hands)
         code = await desk.code(stop, patience)
         try:
             await session.redeem(authorize.exchange(settings, attempt, code))
@@ -115,13 +116,14 @@ def _settings(config: Config, name: str) -> OrgConfig:
     return settings
 
 
-async def _send_to_browser(address: str, attempt: Attempt, hands: Hands) -> None:
+def _send_to_browser(address: str, attempt: Attempt, hands: Hands) -> None:
     hands.say(f"The app needs this callback address: {attempt.redirect_uri}")
-    browse = hands.browse
-    if browse is not None and await asyncio.to_thread(browse, address):
-        hands.say("Log in and allow access in the browser. If none has opened, open this address on this machine:")
-    else:
+    if hands.browse is None:
         hands.say("Open this address in a browser on this machine, log in and allow access:")
+    else:
+        # A browser for terminals comes back only when it is closed: it gets a thread that nobody waits for.
+        threading.Thread(target=hands.browse, args=(address,), daemon=True).start()
+        hands.say("Log in and allow access in the browser. If none opens, open this address on this machine:")
     hands.say(address)
 
 

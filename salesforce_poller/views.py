@@ -6,6 +6,7 @@ Each has a form for people (tables that fit one screen) and one for programs (``
 import asyncio
 import webbrowser
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -156,12 +157,17 @@ async def show_events(config: Config, wanted: Wanted, *, as_json: bool) -> None:
 async def log_in(config: Config, org_name: str, *, clock: Clock, stop: asyncio.Event, port: int, browser: bool) -> None:
     """Have a person log in, and show who the daemon will be. Raises what ``login.run`` raises."""
     console = _console()
-    hands = login.Hands(say=lambda line: console.print(escape(line)), browse=webbrowser.open if browser else None)
+    hands = login.Hands(say=lambda line: console.print(escape(line)), browse=_browse if browser else None)
     found = await login.run(config, org_name, hands, clock=clock, stop=stop, port=port)
     console.print(
         f"{_MARKS[check.Mark.GOOD]} [bold]{escape(org_name)}[/]  logged in to organisation "
         f"{escape(found.organization_id)} as {escape(found.user)}; the refresh token is stored, and works"
     )
+
+
+def _browse(address: str) -> None:
+    with suppress(webbrowser.Error, OSError):  # the address was printed as well
+        webbrowser.open(address)
 
 
 async def send_sample(config: Config, sink_name: str, *, clock: Clock) -> bool:

@@ -137,7 +137,7 @@ def test_the_readme_says_what_each_way_to_log_in_is_for() -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_what_the_example_says_are_the_defaults(table: str) -> None:
-    """Copying it changes nothing. (The orgs after the first are there for their ``auth``.)"""
+    """Copying it changes nothing; only the orgs after the first are there for another ``auth``."""
     model, read = tables()[table]
     for name, field in model.model_fields.items():
         if name == "auth" and table != "orgs.acme":
