@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -42,6 +42,10 @@ def _key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _one_or_more(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else [value]
+
+
 Key = Annotated[SecretStr, AfterValidator(_key)]
 
 
@@ -56,12 +60,12 @@ class StoreSettings(BaseModel):
     keep_events: Annotated[timedelta, BeforeValidator(parse_span)] = timedelta(days=7)
 
     #: Encrypts the refresh tokens that are kept; several while it is being changed, the new one first.
-    secret_key: Key | Annotated[list[Key], Field(min_length=1)] | None = None
+    secret_key: Annotated[list[Key], BeforeValidator(_one_or_more), Field(min_length=1)] | None = None
 
     @property
     def keys(self) -> list[SecretStr]:
         """The keys, the one that encrypts first; none where nothing secret is kept."""
-        return self.secret_key if isinstance(self.secret_key, list) else [self.secret_key] if self.secret_key else []
+        return self.secret_key or []
 
     @property
     def path(self) -> str:

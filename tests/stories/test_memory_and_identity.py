@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from world import WATCHED, World
 
 from salesforce_poller.admin.upkeep import Upkeep
-from salesforce_poller.errors import Refused
+from salesforce_poller.errors import OrgRefused, Refused
 from salesforce_poller.model import Kind
 from salesforce_poller.polling.poller import Feed
 from salesforce_poller.polling.settings import FeedSettings
@@ -153,7 +153,7 @@ async def test_a_refreshed_sandbox_is_noticed(world: World) -> None:
     await world.restart()
     world.org.insert("Lead", LastName="New", Company="Acme")
     world.pass_time(60)
-    with pytest.raises(Refused, match="organisation 00D000000000ZZZEA2 now"):
+    with pytest.raises(OrgRefused, match="organisation 00D000000000ZZZEA2 now"):
         await world.poll()
     assert await world.events() == []
 
