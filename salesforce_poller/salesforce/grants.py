@@ -71,7 +71,7 @@ def audience(settings: OrgSettings) -> str:
     return SANDBOX if is_sandbox else PRODUCTION
 
 
-def explained(error: LoginRefused, org: str, settings: OrgSettings) -> LoginRefused:
+def with_hint(error: LoginRefused, org: str, settings: OrgSettings) -> LoginRefused:
     """Add to a refusal what only we know: which audience was sent, which command brings a new refresh token."""
     said = str(error).lower()
     if settings.auth == "jwt_bearer" and "audience" in said:

@@ -197,7 +197,7 @@ class Session:
         try:
             return auth.read_token(answer.status, answer.body)
         except LoginRefused as exc:
-            raise grants.explained(exc, self._name, self._settings) from exc
+            raise grants.with_hint(exc, self._name, self._settings) from exc
 
     def _now(self) -> datetime:
         """Return Salesforce's time as far as it is known; before the first answer, this machine's must do."""

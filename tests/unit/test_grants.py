@@ -105,14 +105,14 @@ class TestExplaining:
 
     def test_a_wrong_audience_is_named_with_the_other_one(self) -> None:
         """So that nobody has to guess which one was sent."""
-        told = str(grants.explained(LoginRefused("invalid_grant: Audience validation failed"), "acme", signed()))
+        told = str(grants.with_hint(LoginRefused("invalid_grant: Audience validation failed"), "acme", signed()))
         assert "made for https://login.salesforce.com" in told
         assert 'set audience = "https://test.salesforce.com"' in told
 
     def test_an_ended_refresh_token_leads_to_the_command(self) -> None:
         """With the name of the org, and with the facts of the refusal."""
         error = LoginRefused("invalid_grant: expired access/refresh token", facts=Facts(code="invalid_grant"))
-        told = grants.explained(error, "acme", org(auth="refresh_token"))
+        told = grants.with_hint(error, "acme", org(auth="refresh_token"))
         assert "run `salesforce-poller login acme`" in str(told)
         assert told.code == "invalid_grant"
 
@@ -120,4 +120,4 @@ class TestExplaining:
     def test_anything_else_stays_as_it_is(self, settings: OrgSettings) -> None:
         """There is nothing to add."""
         error = LoginRefused("invalid_client_id: client identifier invalid")
-        assert grants.explained(error, "acme", settings) is error
+        assert grants.with_hint(error, "acme", settings) is error
