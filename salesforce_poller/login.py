@@ -82,6 +82,7 @@ async def run(
         ConfigError: there is no such org, it logs in in another way, or the port is taken.
         StoreInUse: a daemon is using the store.
         LoginRefused: a person must do something else first.
+        OrgRefused: the browser was logged in to another org than the one that the feeds were read from.
         TryLater: nobody came back from the browser in time, or Salesforce is not itself.
         Stopped: the person has had enough.
     """
@@ -91,6 +92,9 @@ async def run(
         transport = Transport(settings, clock=clock)
         stack.push_async_callback(transport.close)
         session = Session(name, settings, transport, clock=clock, keeper=store.secrets.keeper(name, clock))
+        for feed in await store.feeds.health():
+            if feed.org == name:
+                session.expect(feed.marks.organization_id)
         attempt = Attempt(authorize.redirect_uri(port), state=hands.random_text(32), verifier=hands.random_text(48))
         desk = await stack.enter_async_context(_listening(attempt, port))
         _send_to_browser(authorize.address(settings, attempt), attempt, hands)

@@ -105,11 +105,16 @@ class Session:
             self._organization_id = have
         return self._organization_id
 
+    def expect(self, organization_id: str) -> None:
+        """Accept logins to this organisation only: what is in the store is about it."""
+        self._known_organization = organization_id
+
     async def redeem(self, form: dict[str, str]) -> None:
         """Fetch what a person has approved, and store the refresh token; the next :meth:`token` uses it.
 
         Raises:
             LoginRefused: the code is not accepted, or the app gives no refresh tokens.
+            OrgRefused: it is for another organisation than :meth:`expect` said; nothing is stored.
             StoreError: it could not be stored.
         """
         token = await self._ask(form)
@@ -118,6 +123,12 @@ class Session:
                 "the app gives no refresh token; add the scope "
                 '"Perform requests at any time (refresh_token, offline_access)" to it, and log in again'
             )
+        try:
+            if token.organization_id:
+                self._check_organization(token.organization_id)
+        except OrgRefused as exc:
+            told = f"{exc}; if the browser was logged in to the wrong org, log out there and begin again"
+            raise OrgRefused(told, facts=exc.facts) from exc
         await self._keep(token)
 
     async def userinfo(self) -> Any:

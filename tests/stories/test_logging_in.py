@@ -14,11 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from credentials import a_secret_key
-from logins import Desk, a_desk
+from logins import START, Desk, a_desk
+from polling_builders import some_marks
 
 from salesforce_poller import app, check, config, login, views
 from salesforce_poller.clock import SystemClock
-from salesforce_poller.errors import ConfigError, LoginRefused, Stopped, StoreInUse, TryLater
+from salesforce_poller.errors import ConfigError, LoginRefused, OrgRefused, Stopped, StoreInUse, TryLater
 
 CONFIG = """
 [store]
@@ -244,6 +245,21 @@ class TestTrouble:
             await running
         assert page.status_code == 400
         assert await self.stored(desk) is None
+
+    async def test_a_login_to_another_org_is_refused_before_it_is_stored(
+        self, desk: Desk, settings: config.Config, person: Person
+    ) -> None:
+        """Browsers stay logged in to whatever they were used for last; the good token of before is kept."""
+        await desk.client()
+        await desk.store.feeds.commit_page("acme", "Lead", events=(), sightings=(), marks=some_marks(), at=START)
+        await desk.store.secrets.save("acme", "refresh_token", "as before", START)
+        await desk.end()
+        outcome, page = await both(desk, settings, person)
+        assert isinstance(outcome, OrgRefused)
+        assert outcome.facts.trouble == "OTHER_ORGANIZATION"
+        assert desk.org.organization_id in page.text
+        assert "log out there and begin again" in str(outcome)
+        assert await self.stored(desk) == "as before"
 
     async def test_nobody_comes_back(self, desk: Desk, settings: config.Config, person: Person) -> None:
         """The wait ends."""

@@ -158,6 +158,21 @@ async def test_a_refreshed_sandbox_is_noticed(world: World) -> None:
     assert await world.events() == []
 
 
+async def test_a_sandbox_that_is_refreshed_under_a_running_daemon_stops_every_feed(world: World) -> None:
+    """The session of the old organisation ends, and the login leads to the new one: no feed asks it anything."""
+    await world.watch("Lead")
+    await world.watch("Contact")
+    world.org.organization_id = other = "00D000000000ZZZEA2"
+    world.org.sessions = Sessions(other, random.Random(world.seed))
+    world.org.insert("Lead", LastName="New", Company="Acme")
+    world.org.insert("Contact", LastName="New")
+    world.pass_time(60)
+    for name in ("Lead", "Contact", "Lead"):
+        with pytest.raises(OrgRefused, match=f"organisation {other} now"):
+            await world.poll(name)
+    assert await world.events("Lead") == await world.events("Contact") == []
+
+
 async def test_strangers_in_the_delete_log_are_not_ours(world: World) -> None:
     """Of history objects the log names the deletions of all histories."""
     await world.watch()
