@@ -148,6 +148,8 @@ EXPECTED = {
     "OAUTH_TEMPORARILY_UNAVAILABLE": "LOGIN_PASSING",
 }
 #: Faults that end in no row, and why.
+#: Seconds after which a login that was refused is tried again, whatever it was refused for.
+_REFUSALS_FORGOTTEN = 7_200
 NO_TROUBLE = {"SLOW": "the answer comes, only late", "DRIPPING_BODY": "and so it does here, where nobody sleeps"}
 #: Faults that have a test of their own.
 APART = {"STALLED_BODY", "OAUTH_BAD_TOKEN", "OAUTH_MISSING_TOKEN"}
@@ -168,12 +170,13 @@ ERRORS = {
 class Weathered:
     """A simulated org that stands still in time, and a client of it."""
 
-    def __init__(self, org: SimulatedOrg, url: str, client: Org) -> None:
-        self.org, self.url, self.client = org, url, client
+    def __init__(self, org: SimulatedOrg, url: str, client: Org, clock: FakeClock) -> None:
+        self.org, self.url, self.client, self.clock = org, url, client, clock
 
     async def trouble(self, fault: str | faults.Fault) -> PollerError | None:
         """Ask the client a question in this weather, which lasts; return the error."""
         name = fault if isinstance(fault, str) else fault.name
+        self.clock.advance(_REFUSALS_FORGOTTEN)
         if login := name.startswith(("OAUTH_", "LOGIN_")):
             self.client._session._token = None
         self.org.weather.arm(fault, path="/services/oauth2/token" if login else "/services/data/", times=None)
@@ -197,8 +200,9 @@ async def an_org(patience: float = 30) -> AsyncIterator[Weathered]:
     async with server.serve(server.build(org, sleep=nap)) as url:
         secret = SecretStr("simulated-secret")
         settings = OrgSettings(login_url=url, client_id="simulated-client", client_secret=secret, timeout=patience)
-        async with Org("acme", settings, clock=FakeClock()) as client:
-            yield Weathered(org, url, client)
+        clock = FakeClock()
+        async with Org("acme", settings, clock=clock) as client:
+            yield Weathered(org, url, client, clock)
 
 
 def row_of(error: PollerError | None) -> str:
