@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import Enum
 
 from salesforce_poller import orgs
-from salesforce_poller.clock import Clock
+from salesforce_poller.clock import Clock, write_span
 from salesforce_poller.config import Config, OrgConfig
 from salesforce_poller.errors import PollerError, Refused
 from salesforce_poller.model import Verdict
@@ -22,6 +22,7 @@ from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce import permissions
 from salesforce_poller.salesforce.client import Org
+from salesforce_poller.salesforce.usage import Usage
 from salesforce_poller.sinks import catalogue
 from salesforce_poller.store.settings import StoreSettings
 
@@ -83,32 +84,47 @@ async def _check_org(name: str, settings: OrgConfig, store: StoreSettings, clock
         yield Finding(
             Mark.GOOD, name, f"logged in to organisation {organization_id}, API version {settings.api_version}"
         )
-        yield await _check_limits(org)
+        usage, finding = await _check_limits(org)
+        yield finding
+        yield _check_budget(name, settings, usage)
+        expected = forecast.of_org(settings.objects)
         for object_name, feed in settings.objects.items():
             about = f"{name}/{object_name}"
             try:
                 schema = await columns.describe_feed(org, object_name, feed.fields)
-                async for finding in _check_feed(org, about, schema, feed):
+                async for finding in _check_feed(org, about, schema, feed, expected.by_object[object_name]):
                     yield finding
             except PollerError as exc:
                 yield Finding(Mark.BAD, about, _explained(exc, object_name))
 
 
-async def _check_limits(org: Org) -> Finding:
+async def _check_limits(org: Org) -> tuple[Usage | None, Finding]:
     """See whether the org tells how many API requests are left; polling works without."""
     try:
         usage = await org.limits()
     except Refused as exc:
         wanted = permissions.system("View Setup and Configuration")
-        return Finding(Mark.NOTE, org.name, f"does not tell its API limits ({exc}). Missing, if it is to: {wanted}")
+        told = f"does not tell its API limits ({exc}). Missing, if it is to: {wanted}"
+        return None, Finding(Mark.NOTE, org.name, told)
     except PollerError as exc:
-        return Finding(Mark.NOTE, org.name, f"does not tell its API limits: {_explained(exc)}")
-    return Finding(
-        Mark.GOOD, org.name, f"{usage.used:,} of {usage.allowed:,} API requests were used in the last 24 hours"
-    )
+        return None, Finding(Mark.NOTE, org.name, f"does not tell its API limits: {_explained(exc)}")
+    told = f"{usage.used:,} of {usage.allowed:,} API requests were used in the last 24 hours"
+    return usage, Finding(Mark.GOOD, org.name, told)
 
 
-async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings) -> AsyncIterator[Finding]:
+def _check_budget(name: str, settings: OrgConfig, usage: Usage | None) -> Finding:
+    """Compare what polling will cost with what it may, and say what would fit."""
+    outlook = forecast.outlook(settings.objects, settings.api_budget, usage)
+    allowed = "" if usage else ", if this is the smallest org there is"
+    told = f"about {outlook.forecast.calls:,} calls a day; api_budget allows {outlook.budget:,}{allowed}"
+    if outlook.fitting is None:
+        left = "" if outlook.left is None else f"; {outlook.left:,} are left for people and other programs now"
+        return Finding(Mark.GOOD, name, told + left)
+    fitting = ", ".join(f'{key} "{write_span(one)}"' for key, one in outlook.fitting.items())
+    return Finding(Mark.BAD, name, f"{told}. Intervals would be stretched; this `every` would fit: {fitting}")
+
+
+async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings, calls: int) -> AsyncIterator[Finding]:
     if schema.dropped:
         told = f"cannot read {', '.join(schema.dropped)}: no such field, or hidden from this user"
         wanted = permissions.fields(schema.object, schema.dropped)
@@ -117,7 +133,7 @@ async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings) 
     window = plan.backfill_window(schema, feed, plan.first_marks(feed, now, now))
     async for _ in org.pages(plan.nothing_of(window, now)):
         pass  # the query is accepted: columns, condition and permissions are in order
-    cost = f"{len(schema.visible)} fields"
+    cost = f"{len(schema.visible)} fields, about {calls:,} calls a day"
     if not schema.replicateable:
         text = f"{cost}; is not replicateable: no hard deletes, late commits for {_minutes(plan.LOOK_BACK)} only"
         yield Finding(Mark.NOTE, about, text)

@@ -46,6 +46,14 @@ def format_span(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def write_span(span: timedelta) -> str:
+    """Write a span of whole seconds as the configuration has it: ``"90s"``, ``"5m"``; :func:`parse_span` reads it."""
+    seconds = round(span.total_seconds())
+    units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    unit, size = next((unit, size) for unit, size in units if not seconds % size)
+    return f"{seconds // size}{unit}"
+
+
 class Clock(Protocol):
     """What the house may ask of time."""
 

@@ -8,7 +8,7 @@ import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -26,6 +26,7 @@ from salesforce_poller.model import Delivery, Event, Kind, Verdict
 from salesforce_poller.salesforce.describe import ObjectSummary
 from salesforce_poller.sinks import catalogue, stdout_lines
 from salesforce_poller.sinks.base import Dressed
+from salesforce_poller.store.calls import OrgState, minute_of
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.troubles import OpenTrouble
 
@@ -94,6 +95,7 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     async with Store(config.store.path, writable=False) as store:
         feeds = await store.feeds.health()
         wrong = facts.of_watched(await store.feeds.open_troubles(), watched(config))
+        asked = await _asked(store, config, now)
         remembered = [await store.feeds.count_sightings(feed.org, feed.object) for feed in feeds]
         known = [name for name in config.sinks if await store.outbox.knows(name)]
         sinks = [(await store.outbox.sink(name), await store.outbox.backlog(name)) for name in known]
@@ -102,6 +104,7 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     if as_json:
         _print_json(
             {
+                "orgs": asked,
                 "feeds": [{**asdict(f), "remembered": count} for f, count in zip(feeds, remembered, strict=True)],
                 "unread": [f"{org}/{name}" for org, name in unread],
                 "troubles": [facts.told(one) for one in wrong],
@@ -121,6 +124,8 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     for org, name in unread:
         table.add_row(escape(f"{org}/{name}"), "-", "-", "-", "[red]not read yet[/]")
     console.print(table)
+    console.print()
+    console.print(_orgs_table(asked, now))
     console.print()
     table = _table("sink", "waiting", "parked", "given up", "oldest owed", "state")
     for state, backlog in sinks:
@@ -221,6 +226,34 @@ def _how(one: ObjectSummary) -> str:
     if not one.replicateable:
         return "changes, soft deletes"
     return "changes, deletes, merges" if one.mergeable else "changes, deletes"
+
+
+async def _asked(store: Store, config: Config, now: datetime) -> list[dict[str, Any]]:
+    """Return what each configured org was asked in the last 24 hours, and what it said of its limits."""
+    states, asked = await store.calls.states(), []
+    for name in config.orgs:
+        spent = await store.calls.since(name, minute_of(now - timedelta(days=1)))
+        asked.append({"org": name, "calls": sum(spent.values()), **asdict(states.get(name, OrgState()))})
+    return asked
+
+
+def _orgs_table(asked: list[dict[str, Any]], now: datetime) -> Table:
+    """Show what each org was asked, and how it stands."""
+    table = _table("org", "our calls in 24h", "api_budget", "everybody's", "allowed", "pace")
+    for one in asked:
+        counts = [f"{one[key]:,}" if one[key] is not None else "-" for key in ("calls", "budget", "used", "allowed")]
+        table.add_row(escape(one["org"]), *counts, escape(_pace(one, now)))
+    return table
+
+
+def _pace(one: dict[str, Any], now: datetime) -> str:
+    """Say whether an org is polled as configured."""
+    if one["paused_until"] and one["paused_until"] > now:
+        return f"paused until {_instant(one['paused_until'])}: {one['pause_reason']}"
+    if one["stretch"] > 1:
+        until = f" until {_instant(one['stretched_until'])}" if one["stretched_until"] else ""
+        return f"intervals are {one['stretch']:.1f} times as long{until}, to stay within api_budget"
+    return "as configured" if one["heard_at"] else "-"
 
 
 def _explained(trouble: OpenTrouble, now: datetime) -> str:

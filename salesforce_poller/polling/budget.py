@@ -9,7 +9,7 @@ too few.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,17 +17,14 @@ import structlog
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import LimitReached, PollerError
-from salesforce_poller.polling import pace
-from salesforce_poller.polling.settings import Allowance
+from salesforce_poller.polling import forecast, pace
+from salesforce_poller.polling.settings import Allowance, FeedSettings
 from salesforce_poller.salesforce.usage import Usage
 from salesforce_poller.store.calls import Calls, OrgState, minute_of, start_of
 
 log = structlog.get_logger()
 
 _DAY_OF_MINUTES = 24 * 60
-#: Until the org tells how many calls it may have, it is taken for the smallest: a Developer Edition (API Request Limits
-#: and Allocations).
-SMALLEST_ALLOCATION = 15_000
 #: The org is nearly out from here on, and well again below that (shares of its allocation).
 _NEARLY_OUT, _WELL_AGAIN = 0.95, 0.90
 #: How long what the header said counts; it lags and goes backwards, so the highest of a while is believed.
@@ -98,10 +95,14 @@ class Budget:
 
     # ------------------------------------------------------------------ what may be asked
 
+    def outlook(self, feeds: Mapping[str, FeedSettings]) -> forecast.Outlook:
+        """Say how these feeds fit into the budget, as far as the org has told its limits."""
+        return forecast.outlook(feeds, self._allowance, self._usage)
+
     @property
     def limit(self) -> int:
         """How many calls we may make in any 24 hours."""
-        return self._allowance.of(self._usage.allowed if self._usage else SMALLEST_ALLOCATION)
+        return self._allowance.of(self._usage.allowed if self._usage else forecast.SMALLEST_ALLOCATION)
 
     @property
     def spent(self) -> int:
@@ -216,12 +217,12 @@ class Budget:
         self._refusals = self._refusals + 1 if now - self._refused_at < 2 * longest else 1
         self._refused_at = now
         seconds = min(longest, max(first * 2.0 ** (self._refusals - 1), error.retry_after or 0.0))
-        self._rest(seconds * self._rng.uniform(0.8, 1.0), str(error))
+        self._rest(seconds * self._rng.uniform(0.8, 1.0), str(error), tell=log.info)  # the feed's report is the warning
 
-    def _rest(self, seconds: float, why: str) -> None:
+    def _rest(self, seconds: float, why: str, *, tell: Callable[..., object] = log.warning) -> None:
         until = self._clock.monotonic() + seconds
         if self._pause is None or not self.resting:
-            log.warning("org.paused", org=self._org, reason=why, next_try_s=round(seconds))
+            tell("org.paused", org=self._org, reason=why, next_try_s=round(seconds))
             self._pause = _Pause(until, why)
 
     def _paused_until(self, now: datetime) -> datetime | None:

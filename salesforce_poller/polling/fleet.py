@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 
-from salesforce_poller.clock import Clock
+from salesforce_poller.clock import Clock, write_span
 from salesforce_poller.errors import PollerError, StoreError
 from salesforce_poller.polling import pace
 from salesforce_poller.polling.budget import Budget
@@ -48,6 +48,7 @@ class Fleet:
         self._clock = clock
         self._began: float | None = None
         self._limits_due = 0.0
+        self._limits_told = False
 
     async def tick(self) -> None:
         """Give every feed that is due its turn. Ticks may overlap; a feed that is still busy is passed over."""
@@ -91,6 +92,21 @@ class Fleet:
             self._budget.heard(await self._seat.limits(), None)
         except PollerError as exc:
             log.debug("org.limits_not_told", org=self.name, error=str(exc))
+        if self._limits_told:
+            return
+        self._limits_told = True
+        outlook = self._budget.outlook({member.feed.object: member.feed.settings for member in self._members})
+        told = {
+            "org": self.name,
+            "calls_per_day": outlook.forecast.calls,
+            "budget": outlook.budget,
+            "left": outlook.left,
+        }
+        if outlook.fitting is None:
+            log.info("org.budget", **told)
+        else:
+            fitting = {name: write_span(every) for name, every in outlook.fitting.items()}
+            log.warning("org.budget_too_small", **told, every_that_would_fit=fitting)
 
     def _is_due(self, member: Member, step: int) -> bool:
         settings = member.feed.settings

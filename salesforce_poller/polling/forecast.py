@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from salesforce_poller.polling import pace
-from salesforce_poller.polling.settings import FeedSettings
+from salesforce_poller.polling.settings import Allowance, FeedSettings
 from salesforce_poller.salesforce.questions import MOST_PARTS
+from salesforce_poller.salesforce.usage import Usage
 
 #: Objects are described once an hour, all of an org together; objects that paths such as Owner.Name lead to after them.
 _DESCRIBES = 24
 #: The org's limits are asked for once.
 _LIMITS = 1
+#: Until an org tells how many calls it may have, it is taken for the smallest: a Developer Edition (API Request Limits
+#: and Allocations).
+SMALLEST_ALLOCATION = 15_000
 _LONGEST = timedelta(days=1)
 #: Intervals that people like to write, in seconds.
 _ROUND = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1_200, 1_800, 2_700, 3_600)
@@ -25,6 +29,30 @@ class Forecast:
     calls: int
     #: What each feed has a part in; together that is ``calls``, but for rounding.
     by_object: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A forecast beside what the org allows."""
+
+    forecast: Forecast
+    #: How many calls a day ``api_budget`` is.
+    budget: int
+    #: What the org said of all its programs together; None: nothing yet.
+    usage: Usage | None
+    #: The intervals that would fit, where those of the configuration do not.
+    fitting: Mapping[str, timedelta] | None
+
+    @property
+    def left(self) -> int | None:
+        """How many calls people and other programs have left at the moment; None: not known."""
+        return None if self.usage is None else max(0, self.usage.allowed - self.usage.used)
+
+
+def outlook(feeds: Mapping[str, FeedSettings], allowance: Allowance, usage: Usage | None) -> Outlook:
+    """Say how the feeds of an org fit into its budget."""
+    budget = allowance.of(usage.allowed if usage else SMALLEST_ALLOCATION)
+    return Outlook(of_org(feeds), budget, usage, fitting(feeds, budget))
 
 
 def of_org(feeds: Mapping[str, FeedSettings]) -> Forecast:

@@ -1,7 +1,7 @@
 """What commands show: a check in green and red, a status that hides nothing, objects, events, a sample."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -12,6 +12,7 @@ from world import World
 from salesforce_poller import config, views
 from salesforce_poller.errors import ConfigError
 from salesforce_poller.model import Kind
+from salesforce_poller.polling.settings import Allowance
 from salesforce_poller.salesforce import trouble_table
 
 CONFIG = """
@@ -119,6 +120,39 @@ async def test_check_explains_a_refused_login(
     world.org.weather.arm("OAUTH_NO_RUN_AS_USER", times=None)
     assert not await views.show_findings(settings, clock=world.machine, as_json=False)
     assert "set a Run As user" in capsys.readouterr().out
+
+
+async def test_check_says_which_intervals_would_fit(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A configuration that cannot keep to its budget is not ready, and need not be guessed at."""
+    acme = settings.orgs["acme"].model_copy(update={"api_budget": Allowance(calls=500)})
+    tight = settings.model_copy(update={"orgs": {"acme": acme}})
+    assert not await views.show_findings(tight, clock=world.machine, as_json=True)
+    findings = orjson.loads(capsys.readouterr().out)["findings"]
+    [told] = [one for one in findings if "api_budget" in one["text"]]
+    assert told["mark"] == "bad"
+    assert "about 1,465 calls a day; api_budget allows 500" in told["text"]
+    assert 'this `every` would fit: Lead "5m", Contact "5m"' in told["text"]
+
+
+async def test_status_tells_what_orgs_were_asked(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Our calls, the budget, what the org says of everybody, and whether intervals are stretched or polls paused."""
+    fleet = await world.gather({"Lead": {}}, api_budget=400)
+    await world.sail(fleet, 300)
+    capsys.readouterr()
+    await views.show_status(settings, clock=world.machine, as_json=True)
+    [acme] = orjson.loads(capsys.readouterr().out)["orgs"]
+    assert acme["calls"] == world.client.calls
+    assert (acme["budget"], acme["allowed"]) == (400, 15_000)
+    assert acme["stretch"] == pytest.approx(1_440 / (0.98 * 400 - 25), rel=0.06)
+    world.org.meter.set_usage(14_900, 15_000, world.org.clock.now())
+    world.org.meter.lag = timedelta(0)
+    await world.sail(fleet, 300)
+    await views.show_status(settings, clock=world.machine, as_json=False)
+    assert "paused until" in capsys.readouterr().out
 
 
 async def test_status_hides_neither_unread_feeds_nor_new_sinks(

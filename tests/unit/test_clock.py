@@ -4,7 +4,7 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from salesforce_poller.clock import SystemClock, format_span, parse_span
+from salesforce_poller.clock import SystemClock, format_span, parse_span, write_span
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,10 @@ async def test_the_machines_clock_is_aware_and_runs() -> None:
     await clock.sleep(0)
     assert clock.now().tzinfo is UTC
     assert clock.monotonic() >= before
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(1, "1s"), (60, "1m"), (90, "90s"), (5_400, "90m"), (86_400, "1d")])
+def test_a_span_is_written_as_the_configuration_reads_it(seconds: int, word: str) -> None:
+    """In the largest unit that divides it."""
+    assert write_span(timedelta(seconds=seconds)) == word
+    assert parse_span(word) == timedelta(seconds=seconds)
