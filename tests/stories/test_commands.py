@@ -145,7 +145,7 @@ async def test_status_tells_what_orgs_were_asked(
     capsys.readouterr()
     await views.show_status(settings, clock=world.machine, as_json=True)
     [acme] = orjson.loads(capsys.readouterr().out)["orgs"]
-    assert acme["calls"] == world.client.calls
+    assert world.client.calls <= acme["calls"] <= world.client.calls + 25, "written in lots, before they are made"
     assert (acme["budget"], acme["allowed"]) == (400, 15_000)
     assert acme["stretch"] == pytest.approx(1_440 / (0.98 * 400 - 25), rel=0.06)
     world.org.meter.set_usage(14_900, 15_000, world.org.clock.now())
