@@ -33,9 +33,10 @@ To poll it, paste this into your configuration:
     auth = "client_credentials"
     client_id = "{client_id}"
     client_secret = "{client_secret}"
+    api_budget = "100%"
 
     [orgs.practice.objects.Lead]
-    every = "5s"
+    every = "10s"
 
 {scenes} Its control API is at {url}/simulator
 (what happened so far: curl {url}/simulator/truth). Stop it with Ctrl-C.
