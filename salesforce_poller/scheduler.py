@@ -46,8 +46,7 @@ class Scheduler:
             args=[tick],
             seconds=interval.total_seconds(),
             next_run_time=first,
-            id=name,
-            name=name,
+            name=name,  # for people only: an org may be called like one of our own ticks
             max_instances=_MANY if overlapping else 1,
         )
 

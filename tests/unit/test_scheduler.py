@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeClock
 
 from salesforce_poller.clock import SystemClock
-from salesforce_poller.scheduler import Scheduler
+from salesforce_poller.scheduler import Scheduler, Tick
 
 STUCK = 20
 
@@ -58,3 +58,28 @@ async def test_a_clock_that_is_set_starts_every_job_anew() -> None:
         assert abs(job.next_run_time - clock.now()) < timedelta(minutes=2)
     finally:
         await scheduler.drain(timedelta(0))
+
+
+async def test_ticks_may_have_the_same_name() -> None:
+    """An org may be called "tidy", as one of our own ticks is."""
+    called: list[str] = []
+    both = asyncio.Event()
+
+    def named(which: str) -> Tick:
+        async def tick() -> None:
+            called.append(which)
+            if len(called) > 1:
+                both.set()
+
+        return tick
+
+    scheduler = Scheduler(clock=SystemClock(), rng=random.Random(1))
+    scheduler.every("tidy", timedelta(hours=1), named("the org's"))
+    scheduler.every("tidy", timedelta(hours=1), named("ours"))
+    scheduler.start()
+    try:
+        async with asyncio.timeout(STUCK):
+            await both.wait()
+    finally:
+        await scheduler.drain(timedelta(0))
+    assert sorted(called) == ["ours", "the org's"]
