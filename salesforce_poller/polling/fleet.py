@@ -46,15 +46,15 @@ class Fleet:
         self._seat = seat
         self._budget = budget
         self._clock = clock
-        self._began: float | None = None
+        #: The step of the last tick that counted, and when that was (monotonic seconds).
+        self._last_step = 0
+        self._last_tick: float | None = None
         self._limits_due = 0.0
         self._limits_told = False
 
     async def tick(self) -> None:
         """Give every feed that is due its turn. Ticks may overlap; a feed that is still busy is passed over."""
-        now = self._clock.monotonic()
-        self._began = now if self._began is None else self._began
-        step = round((now - self._began) / self.step.total_seconds())
+        step = self._step_now()
         self._budget.reconsider()
         due = [] if self._budget.resting else [member for member in self._members if self._is_due(member, step)]
         if self._budget.probing:
@@ -67,6 +67,18 @@ class Fleet:
             await self._budget.note()
         except StoreError as exc:
             log.warning("store.failed", org=self.name, error=str(exc))
+
+    def _step_now(self) -> int:
+        """Return the step that this tick belongs to.
+
+        Counted from tick to tick: a clock that was set moves all later ticks, and in the middle between two steps of a
+        fixed grid a tick that comes a little early would belong to the step before.
+        """
+        now = self._clock.monotonic()
+        passed = 0 if self._last_tick is None else round((now - self._last_tick) / self.step.total_seconds())
+        if passed or self._last_tick is None:
+            self._last_step, self._last_tick = self._last_step + passed, now
+        return self._last_step
 
     async def _ride(self, due: Sequence[Member]) -> None:
         if not due:

@@ -115,7 +115,7 @@ class Round:
             return
         for bundle in load:
             own, answers = answers[: len(bundle.requests)], answers[len(bundle.requests) :]
-            bundle.seat.alone = False
+            bundle.seat.alone = len(load) == 1 and _came_to_nothing(own)
             if not bundle.answers.done():
                 bundle.answers.set_result(own)
 
@@ -165,6 +165,17 @@ class Seat(Questions):
     def server_now(self) -> datetime:
         """Return Salesforce's time."""
         return self._org.server_now()
+
+
+def _came_to_nothing(answers: Sequence[Any | PollerError]) -> bool:
+    """Say whether a question that was asked as it is failed in a way in which it would have failed a shared request.
+
+    It is no part of a Composite, so that its error stands in its answer's place.
+    """
+    error = answers[0]
+    if len(answers) > 1 or not isinstance(error, PollerError) or isinstance(error, Refused):
+        return False
+    return _may_be_one_of_them(error)
 
 
 def _may_be_one_of_them(error: Exception) -> bool:

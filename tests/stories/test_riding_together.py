@@ -1,9 +1,12 @@
 """Feeds of one org share their calls: how many they need, and that what happens to one never touches the others."""
 
+from typing import Any
+
 import pytest
 from world import World
 
 from salesforce_poller.model import PollFailure
+from salesforce_poller.salesforce.transport import NoAnswer
 
 FIVE: dict[str, dict[str, object]] = {"Lead": {}, "Contact": {}, "Account": {}, "Opportunity": {}, "Task": {}}
 
@@ -98,3 +101,56 @@ async def test_feeds_of_different_intervals_meet(world: World) -> None:
     before = world.client.calls
     await world.sail(fleet, 720)
     assert world.client.calls - before == 12
+
+
+async def test_a_clock_that_was_set_costs_no_feed_its_turns(world: World) -> None:
+    """All later ticks come at other moments, here right between two steps, and a little early or late as ever."""
+    fleet = await world.gather({"Lead": {}})
+    await fleet.tick()
+    turns = []
+    for passed in [89.9, *[60.2, 59.8] * 6]:
+        world.pass_time(passed)
+        before = len(world.reports)
+        await fleet.tick()
+        turns.append(len(world.reports) - before)
+    assert turns == [1] * 13
+
+
+async def test_a_tick_too_many_asks_nothing(world: World) -> None:
+    """Every job is started anew when the machine's clock was set."""
+    fleet = await world.gather({"Lead": {}})
+    await world.sail(fleet, 120)
+    before = len(world.reports)
+    for passed in (20, 40, 20, 40):
+        world.pass_time(passed)
+        await fleet.tick()
+    assert len(world.reports) - before == 2
+
+
+async def test_a_poll_that_gets_no_answer_takes_the_others_with_it_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its query takes longer than an answer may: each try would cost everybody that time, and a call each."""
+    sweeps = {"sweep_every": "1d"}
+    fleet = await world.gather({"Lead": sweeps, "Contact": sweeps, "Account": sweeps})
+    await world.sail(fleet, 120)
+    send, sent = world.client.send, []
+
+    async def slow(kind: str, method: str, path: str, **more: Any) -> Any:
+        sent.append(kind)
+        if "FROM+Contact" in f"{path} {more}":
+            raise NoAnswer("no whole answer within 5s")
+        return await send(kind, method, path, **more)
+
+    monkeypatch.setattr(world.client, "send", slow)
+    await world.sail(fleet, 60)
+    assert sent == ["composite", "query", "query", "query"]
+    sent.clear()
+    await world.sail(fleet, 600)
+    assert sent.count("composite") == 10, "the others go on together"
+    assert 2 <= sent.count("query") <= 10, "and it is tried alone"
+    monkeypatch.undo()
+    await world.sail(fleet, 600)
+    before = world.client.calls
+    await world.sail(fleet, 60)
+    assert world.client.calls - before == 1, "all together again"
