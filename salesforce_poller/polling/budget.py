@@ -8,6 +8,7 @@ A call is counted on disk before it is sent, in small lots: after a crash the le
 too few.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _GAUGE_SPAN = timedelta(minutes=2).total_seconds()
 #: First and longest pause in seconds: the daily allocation comes back by the hour, the concurrent one with the requests
 #: that hold it.
 _DAILY_PAUSES, _CONCURRENT_PAUSES = (900.0, 3_600.0), (20.0, 300.0)
+#: Pauses are doubled so often at most.
+_MOST_DOUBLINGS = 12
 #: Calls are written in lots of at most this many.
 _LARGEST_LOT = 25
 #: How often what the org said is written down, when nothing else changed.
@@ -71,6 +74,9 @@ class Budget:
         self._rng = rng
         self._made: dict[int, int] = {}
         self._on_disk: dict[int, int] = {}
+        #: What an earlier process left in the ledger.
+        self._inherited: dict[int, int] = {}
+        self._writing = asyncio.Lock()
         self._usage: Usage | None = None
         self._gauge: list[tuple[float, int]] = []
         self._pause: _Pause | None = None
@@ -82,7 +88,7 @@ class Budget:
     async def open(self) -> None:
         """Read the ledger."""
         self._made = await self._calls.since(self._org, self._oldest())
-        self._on_disk = dict(self._made)
+        self._on_disk, self._inherited = dict(self._made), dict(self._made)
         self._noted = (await self._calls.states()).get(self._org, OrgState())
         if self._noted.allowed:
             self._usage = Usage(self._noted.used or 0, self._noted.allowed)
@@ -90,7 +96,8 @@ class Budget:
 
     async def close(self) -> None:
         """Write the exact counts, and how the org stands."""
-        await self._write(self._made)
+        async with self._writing:
+            await self._write(dict(self._made))
         await self.note()
 
     # ------------------------------------------------------------------ what may be asked
@@ -107,9 +114,12 @@ class Budget:
     @property
     def spent(self) -> int:
         """How many calls we made in the last 24 hours, or a minute more."""
-        oldest = self._oldest()
+        oldest, present = self._oldest(), minute_of(self._clock.now())
         for minute in [minute for minute in self._made if minute < oldest]:
             del self._made[minute]
+        # The machine's clock was set back: these are no younger than now, and would count until it gets there.
+        for minute in [minute for minute in self._made if minute > present]:
+            self._made[present] = self._made.get(present, 0) + self._made.pop(minute)
         return sum(self._made.values())
 
     @property
@@ -140,27 +150,35 @@ class Budget:
             raise LimitReached(f"api_budget is spent ({spent} of {limit} calls); {kind} was not asked", daily=True)
         minute = minute_of(self._clock.now())
         self._made[minute] = self._made.get(minute, 0) + 1
-        if self._made[minute] > self._on_disk.get(minute, 0):
-            count = self._made[minute]
-            await self._write({**self._inexact(), minute: count + min(count - 1, _LARGEST_LOT)})
+        async with self._writing:  # who comes while a lot is written waits for it
+            count = self._made.get(minute, 0)
+            if count > self._on_disk.get(minute, 0):
+                ours = max(1, count - self._inherited.get(minute, 0))
+                await self._write({**self._inexact(), minute: count + min(ours - 1, _LARGEST_LOT)})
 
     def heard(self, usage: Usage | None, error: PollerError | None) -> None:
         """Take note of what an answer tells of the org's limits; see ``salesforce/client.py:Meter``."""
         if isinstance(error, LimitReached):
             self._refused(error)
             return
-        if usage is None:
+        if usage is not None and self._is_nearly_out(usage):
             return
+        # A good answer that does not tell how much is used is one, too.
+        if error is None and self.probing and (usage is None or usage.used < _WELL_AGAIN * usage.allowed):
+            log.info("org.resumed", org=self._org)
+            self._pause = None
+
+    def _is_nearly_out(self, usage: Usage) -> bool:
+        """Take note of what is used, and rest when it is nearly everything."""
         now = self._clock.monotonic()
         self._usage = usage
         self._gauge = [(at, used) for at, used in self._gauge if now - at < _GAUGE_SPAN] + [(now, usage.used)]
         used = max(used for _, used in self._gauge)
-        if used >= _NEARLY_OUT * usage.allowed:
-            why = f"the org has used {used} of its {usage.allowed} API requests; people's work comes first"
-            self._rest(_DAILY_PAUSES[0], why)
-        elif error is None and self.probing and usage.used < _WELL_AGAIN * usage.allowed:
-            log.info("org.resumed", org=self._org)
-            self._pause = None
+        if used < _NEARLY_OUT * usage.allowed:
+            return False
+        why = f"the org has used {used} of its {usage.allowed} API requests; people's work comes first"
+        self._rest(_DAILY_PAUSES[0], why)
+        return True
 
     # ------------------------------------------------------------------ how fast
 
@@ -200,7 +218,7 @@ class Budget:
             pause_reason=self._pause.why if self._pause else "",
         )
         have = self._noted
-        told = have.heard_at is not None and now - have.heard_at < _NOTE_EVERY
+        told = have.heard_at is not None and abs(now - have.heard_at) < _NOTE_EVERY
         same = (state.budget, state.stretch, state.pause_reason) == (have.budget, have.stretch, have.pause_reason)
         if not (told and same):
             await self._calls.note(self._org, state)
@@ -216,7 +234,8 @@ class Budget:
             return  # several requests were under way; one refusal is enough
         self._refusals = self._refusals + 1 if now - self._refused_at < 2 * longest else 1
         self._refused_at = now
-        seconds = min(longest, max(first * 2.0 ** (self._refusals - 1), error.retry_after or 0.0))
+        doublings = min(self._refusals - 1, _MOST_DOUBLINGS)
+        seconds = min(longest, max(first * 2.0**doublings, error.retry_after or 0.0))
         self._rest(seconds * self._rng.uniform(0.8, 1.0), str(error), tell=log.info)  # the feed's report is the warning
 
     def _rest(self, seconds: float, why: str, *, tell: Callable[..., object] = log.warning) -> None:
@@ -247,7 +266,8 @@ class Budget:
     async def _write(self, made: dict[int, int]) -> None:
         if not made:
             return
-        self._on_disk.update(made)
-        for minute in [minute for minute in self._on_disk if minute < self._oldest()]:
+        oldest, present = self._oldest(), minute_of(self._clock.now())
+        await self._calls.put(self._org, made, kept=range(oldest, present + 1))
+        self._on_disk |= made
+        for minute in [minute for minute in self._on_disk if not oldest <= minute <= present]:
             del self._on_disk[minute]
-        await self._calls.put(self._org, made, forget_before=self._oldest())

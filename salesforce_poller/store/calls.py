@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from salesforce_poller.store.database import Database
@@ -57,8 +57,8 @@ class Calls:
             rows = await connection.execute(select(calls).where(calls.c.org == org, calls.c.minute >= minute))
             return {row.minute: row.calls for row in rows}
 
-    async def put(self, org: str, made: Mapping[int, int], *, forget_before: int) -> None:
-        """Write how many calls were made in these minutes, and forget older ones."""
+    async def put(self, org: str, made: Mapping[int, int], *, kept: range) -> None:
+        """Write how many calls were made in these minutes, and forget all minutes but those that are kept."""
         statement = sqlite_insert(calls)
         statement = statement.on_conflict_do_update(
             index_elements=["org", "minute"], set_={"calls": statement.excluded.calls}
@@ -67,7 +67,8 @@ class Calls:
             await connection.execute(
                 statement, [{"org": org, "minute": minute, "calls": count} for minute, count in made.items()]
             )
-            await connection.execute(delete(calls).where(calls.c.org == org, calls.c.minute < forget_before))
+            old_or_to_come = or_(calls.c.minute < kept.start, calls.c.minute >= kept.stop)
+            await connection.execute(delete(calls).where(calls.c.org == org, old_or_to_come))
 
     async def note(self, org: str, state: OrgState) -> None:
         """Remember how an org stands, in place of what was known."""

@@ -1,15 +1,17 @@
 """polling/budget.py on a real store: no 24 hours ever see more calls than api_budget, and limits are given way to."""
 
+import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fakes import FakeClock
 
-from salesforce_poller.errors import LimitReached
+from salesforce_poller.errors import LimitReached, StoreError
 from salesforce_poller.polling import pace
 from salesforce_poller.polling.budget import Budget
 from salesforce_poller.polling.settings import Allowance
@@ -224,3 +226,83 @@ async def test_reading_the_past_leaves_room_for_a_day_of_polls(store: Store, clo
     assert budget.is_roomy()
     await spend(budget, 60)
     assert not budget.is_roomy()
+
+
+async def test_a_good_answer_that_tells_no_usage_ends_a_pause(store: Store, clock: FakeClock) -> None:
+    """Else an org behind a proxy that drops the header would be probed with a few feeds for ever."""
+    budget = await a_budget(store, clock)
+    budget.heard(None, CONCURRENT)
+    clock.advance(21)
+    assert budget.probing
+    budget.heard(None, None)
+    assert not budget.probing
+
+
+async def test_a_limit_that_lasts_for_days_is_still_waited_out(store: Store, clock: FakeClock) -> None:
+    """A thousand refusals in a row are a number like any other."""
+    budget = await a_budget(store, clock)
+    for _ in range(1_200):
+        budget.heard(None, CONCURRENT)
+        assert budget.resting
+        clock.advance(301)
+
+
+async def test_a_clock_that_ran_ahead_does_not_stop_the_polls_until_it_gets_there(
+    store: Store, clock: FakeClock
+) -> None:
+    """A machine that starts in the wrong month: what it asked then counts for a day and no longer, restarts or not."""
+    clock.set(NOON + timedelta(days=30))
+    budget = await a_budget(store, clock, calls=100)
+    await spend(budget, 98)
+    clock.set(NOON)
+    assert budget.spent == 98
+    assert await spend(budget, 5) == 2
+    assert sum((await store.calls.since("acme", 0)).values()) <= 125, "nothing is written down twice, but for a lot"
+    await budget.close()
+    again = await a_budget(store, clock, calls=100)
+    assert again.spent == 100
+    clock.advance(24 * 3_600 + 61)
+    assert await spend(again, 200) == 100
+
+
+async def test_a_call_that_could_not_be_written_down_does_not_let_the_next_one_pass(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, for two writes: whatever was sent is on disk before it is sent."""
+    budget = await a_budget(store, clock)
+    put, full, sent = store.calls.put, [True, True], 0
+
+    async def fails_twice(*args: object, **more: object) -> None:
+        if full:
+            full.pop()
+            raise StoreError("the store is full")
+        await put(*args, **more)  # type: ignore[arg-type]  # handed on as it came
+
+    monkeypatch.setattr(store.calls, "put", fails_twice)
+    for _ in range(10):
+        with suppress(StoreError):
+            await budget.admit("query")
+            sent += 1
+        assert sum((await store.calls.since("acme", 0)).values()) >= sent
+    assert sent == 8
+
+
+async def test_calls_side_by_side_are_on_disk_before_they_are_sent(store: Store, clock: FakeClock) -> None:
+    """Who comes while a lot is being written waits for it."""
+    budget, sent = await a_budget(store, clock), 0
+
+    async def one() -> None:
+        nonlocal sent
+        await budget.admit("query")
+        sent += 1
+        assert sum((await store.calls.since("acme", 0)).values()) >= sent
+
+    await asyncio.gather(*(one() for _ in range(20)))
+    assert sent == 20
+
+
+async def test_a_crash_loop_is_not_charged_with_lots_it_never_used(store: Store, clock: FakeClock) -> None:
+    """Twenty processes within a minute, two calls each: one too many for each, not 25."""
+    for _ in range(20):
+        await spend(await a_budget(store, clock, calls=1_000), 2)
+    assert 40 <= (await a_budget(store, clock, calls=1_000)).spent <= 60
