@@ -180,7 +180,7 @@ class Org(Questions):
     def _composite(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Return the body of a Composite request whose parts run in this order, each on its own."""
         parts = [
-            {"method": "GET", "url": one.url, "referenceId": f"part{n}", "httpHeaders": self._headers(one)}
+            {"method": "GET", "url": one.url, "referenceId": wire.part_name(n), "httpHeaders": self._headers(one)}
             for n, one in enumerate(requests)
         ]
         return {"allOrNone": False, "collateSubrequests": False, "compositeRequest": parts}

@@ -92,12 +92,19 @@ def read_parts(answer: Any, count: int) -> list[Any | PollerError]:
     An error stands in its answer's place.
 
     Raises:
-        TryLater: when there are not as many parts as were asked for.
+        TryLater: when there are not as many parts as were asked for, or not those.
     """
     parts = answer["compositeResponse"]
     if len(parts) != count:
         raise ValueError(f"{len(parts)} parts instead of {count}")
-    return [_read_part(part["httpStatusCode"], part["body"]) for part in parts]
+    # By name and not by place: the rows of one object must never be taken for those of another.
+    named = {part["referenceId"]: _read_part(part["httpStatusCode"], part["body"]) for part in parts}
+    return [named[part_name(place)] for place in range(count)]
+
+
+def part_name(place: int) -> str:
+    """Return what the part at a place of a Composite request is called, there and in the answer (referenceId)."""
+    return f"part{place}"
 
 
 def _read_part(status: int, body: Any) -> Any | PollerError:

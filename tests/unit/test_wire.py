@@ -120,9 +120,22 @@ class TestReading:
         """An outer 200 says nothing; an error stands in its answer's place, and takes nobody with it."""
         fine = {"httpStatusCode": 200, "body": {"done": True, "records": []}}
         bad = {"httpStatusCode": 400, "body": [{"errorCode": "INVALID_FIELD", "message": "x"}]}
-        told = wire.read_parts({"compositeResponse": [fine, bad, fine]}, 3)
+        parts = [{"referenceId": f"part{n}", **part} for n, part in enumerate([fine, bad, fine])]
+        told = wire.read_parts({"compositeResponse": parts}, 3)
         assert told[0] == told[2] == {"done": True, "records": []}
         assert isinstance(told[1], FieldsUnknown)
+
+    def test_the_parts_of_a_composite_are_told_apart_by_their_names(self) -> None:
+        """Whatever order they come in."""
+        parts = [{"referenceId": f"part{n}", "httpStatusCode": 200, "body": n} for n in (2, 0, 1)]
+        assert wire.read_parts({"compositeResponse": parts}, 3) == [0, 1, 2]
+
+    @pytest.mark.parametrize("names", [[None, None], ["part0", "part0"], ["part1", "part2"]])
+    def test_a_composite_with_other_parts_than_were_asked_for_is_a_bad_moment(self, names: list[str | None]) -> None:
+        """Rows of one object must never be taken for those of another."""
+        parts = [{"referenceId": name, "httpStatusCode": 200, "body": {}} for name in names]
+        with pytest.raises(TryLater, match="not what was asked for"):
+            wire.read_parts({"compositeResponse": parts}, 2)
 
     def test_a_composite_without_all_its_parts_is_a_bad_moment(self) -> None:
         """No feed may take another one's answer for its own."""
