@@ -135,7 +135,7 @@ class Feed:
 
     async def _reported_turn(self) -> bool:
         try:
-            report = await self.turn()
+            report = await self._noted(await self.turn())
         except Stopped:
             return False
         except LimitReached as exc:
@@ -154,16 +154,18 @@ class Feed:
             await self._note_failure(TryLater(f"a defect of this program: {type(exc).__name__}", facts=defect))
             return False
         self._failures = 0
-        if self._sweep_error is None:
-            await self._store.note_success(self._org.name, self.object, self._clock.now())
-        else:
-            half = self._half_a_failure(self._sweep_error)
-            await self._store.note_failure(
-                self._org.name, self.object, self._clock.now(), half.error, polled=True, facts=half.facts
-            )
-            report = replace(report, half=half)
         self._report(report)
         return report.more
+
+    async def _noted(self, report: PollReport) -> PollReport:
+        """Write down how a turn ended that brought something. Raises StoreError."""
+        now = self._clock.now()
+        if self._sweep_error is None:
+            await self._store.note_success(self._org.name, self.object, now)
+            return report
+        half = self._half_a_failure(self._sweep_error)
+        await self._store.note_failure(self._org.name, self.object, now, half.error, polled=True, facts=half.facts)
+        return replace(report, half=half)
 
     async def _turn(self) -> PollReport:
         began = self._clock.monotonic()

@@ -1,12 +1,13 @@
 """Feeds must not burn calls and must not get stuck: bulk loads, timeouts, logs too long, calls refused for good."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from world import World
 
-from salesforce_poller.errors import LoginRefused, PollerError
+from salesforce_poller.errors import LoginRefused, PollerError, StoreError
+from salesforce_poller.model import PollFailure, PollReport
 from salesforce_poller.simulator import replication
 
 
@@ -224,3 +225,25 @@ async def test_a_login_that_is_refused_stops_the_turn(world: World) -> None:
     with pytest.raises(LoginRefused, match="invalid client credentials") as refused:
         await world.poll()
     assert "client_secret" in refused.value.facts.advice
+
+
+async def test_a_full_disk_at_the_end_of_a_turn_is_this_feeds_affair(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is on disk; that it went well is not. The feed rests, and nobody else hears of it."""
+    fleet = await world.gather({"Lead": {}, "Contact": {}})
+    await world.sail(fleet, 60)
+    note = world.store.feeds.note_success
+
+    async def full(org: str, object_name: str, at: datetime) -> None:
+        if object_name == "Lead":
+            raise StoreError("the store is full")
+        await note(org, object_name, at)
+
+    monkeypatch.setattr(world.store.feeds, "note_success", full)
+    world.reports.clear()
+    await world.sail(fleet, 60)
+    assert {(report.object, type(report)) for report in world.reports} == {
+        ("Lead", PollFailure),
+        ("Contact", PollReport),
+    }
