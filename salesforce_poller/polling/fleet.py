@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 #: How often the org is asked for its limits, beyond what every answer says of them.
 _LIMITS_EVERY = timedelta(days=1).total_seconds()
+#: Feeds of long intervals are looked at this often as well: one whose turn did not work out must not wait for the next.
+_LOOK_EVERY = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class Fleet:
 
     def __init__(self, name: str, members: Sequence[Member], *, seat: Seat, budget: Budget, clock: Clock) -> None:
         self.name = name
-        self.step = step_of(member.feed.settings.every for member in members)
+        self.step = step_of([_LOOK_EVERY, *(member.feed.settings.every for member in members)])
         self._members = members
         self._seat = seat
         self._budget = budget
@@ -123,4 +125,4 @@ class Fleet:
     def _is_due(self, member: Member, step: int) -> bool:
         settings = member.feed.settings
         every = settings.every / self.step * pace.factor(self._budget.stretch, settings.priority)
-        return member.feed.free and is_due(step, member.last, every)
+        return member.feed.free and (member.feed.behind or is_due(step, member.last, every))

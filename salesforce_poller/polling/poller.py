@@ -89,6 +89,8 @@ class Feed:
         self._columns = Columns(object_name, settings.fields, org=org, clock=clock)
         self._intake = Intake(object_name, settings, org=org, store=store, clock=clock, stop=stop)
         self._replication = Replication(object_name, org)
+        #: True from the beginning of a turn until one has worked out: it is due again as soon as it is free.
+        self.behind = False
         self._turn_lock = asyncio.Lock()
         self._next_sweep = 0.0
         self._sweep_error: PollerError | None = None
@@ -134,6 +136,7 @@ class Feed:
         return await self._turn()
 
     async def _reported_turn(self) -> bool:
+        self.behind = True
         try:
             report = await self._noted(await self.turn())
         except Stopped:
@@ -153,7 +156,7 @@ class Feed:
             defect = troubles.our_facts("DEFECT")
             await self._note_failure(TryLater(f"a defect of this program: {type(exc).__name__}", facts=defect))
             return False
-        self._failures = 0
+        self._failures, self.behind = 0, False
         self._report(report)
         return report.more
 

@@ -247,3 +247,26 @@ async def test_a_full_disk_at_the_end_of_a_turn_is_this_feeds_affair(
         ("Lead", PollFailure),
         ("Contact", PollReport),
     }
+
+
+@pytest.mark.parametrize("held_back", [False, True])
+async def test_an_hourly_feed_does_not_lose_its_hour_to_a_bad_moment(world: World, held_back: bool) -> None:
+    """A server that is not there, or a limit that passes: it is asked again as soon as the pause is over."""
+    fleet = await world.gather({"Lead": {"every": "1h"}})
+    trouble = "CONCURRENT_LIMIT_EXCEEDED" if held_back else "SERVER_UNAVAILABLE"
+    world.org.weather.arm(trouble, path="/describe", times=1)
+    await world.sail(fleet, 300)
+    assert [report.object for report in world.reports if isinstance(report, PollReport)] == ["Lead"]
+    before = world.client.calls
+    await world.sail(fleet, 3_000)
+    assert world.client.calls == before, "and then the hour is its own again"
+
+
+async def test_an_hourly_feed_that_is_refused_is_asked_as_rarely_as_any(world: World) -> None:
+    """A person must mend it: every five minutes, as its failure says."""
+    fleet = await world.gather({"Lead": {"every": "1h"}})
+    await world.sail(fleet, 60)
+    world.org.weather.arm("INVALID_TYPE", path="FROM Lead", times=None)
+    await world.sail(fleet, 2 * 3_600)
+    failed = [report for report in world.reports if isinstance(report, PollFailure)]
+    assert 10 <= len(failed) <= 25
