@@ -87,6 +87,14 @@ def _private_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _access_token(value: SecretStr) -> SecretStr:
+    """Accept what can stand in a header. No message shows any of it."""
+    text = value.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("holds a blank, a line break or a letter that no token has; give it as it came")
+    return value
+
+
 class OrgSettings(BaseModel):
     """One Salesforce organisation and how to log in to it."""
 
@@ -110,7 +118,7 @@ class OrgSettings(BaseModel):
     audience: Annotated[str, AfterValidator(_audience)] | None = None
     #: None where `salesforce-poller login` has put one into the store.
     refresh_token: SecretStr | None = None
-    access_token: SecretStr | None = None
+    access_token: Annotated[SecretStr, AfterValidator(_access_token)] | None = None
     #: Pinned, never "the newest": a new version may change what a query answers.
     api_version: Annotated[str, AfterValidator(_api_version)] = "66.0"
     #: Rows in one page of an answer; fewer need less memory where rows are large, and more calls.

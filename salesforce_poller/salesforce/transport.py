@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import TryLater, capped
+from salesforce_poller.errors import ConfigError, TryLater, capped
 from salesforce_poller.salesforce import instants, troubles, wire
 from salesforce_poller.salesforce.settings import OrgSettings
 
@@ -47,14 +47,30 @@ class Answer:
 
 
 class Transport:
-    """One pool of connections for one org."""
+    """One pool of connections for one org.
+
+    Raises:
+        ConfigError: a proxy or certificates that the environment names cannot be used.
+    """
 
     def __init__(self, settings: OrgSettings, *, clock: Clock) -> None:
         self._timeout = settings.timeout
         self._clock = clock
-        self._http = httpx.AsyncClient(
-            timeout=settings.timeout, headers=_HEADERS, follow_redirects=False, trust_env=True
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                timeout=settings.timeout, headers=_HEADERS, follow_redirects=False, trust_env=True
+            )
+        except OSError as exc:  # ssl.SSLError is one too
+            raise ConfigError(
+                [f"cannot read the certificates that SSL_CERT_FILE or SSL_CERT_DIR names: {exc.strerror or exc}"]
+            ) from exc
+        except (ImportError, ValueError, httpx.InvalidURL) as exc:
+            # Never their own words: the address of a proxy may hold a password.
+            raise ConfigError(
+                [
+                    "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used; they should be like http://proxy.example.com:3128"
+                ]
+            ) from exc
         self._server_time: tuple[datetime, float] | None = None
 
     async def close(self) -> None:
@@ -87,6 +103,9 @@ class Transport:
                 answer = Answer(response.status_code, response.headers, await _body(response, host))
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
             raise Unreachable(f"cannot reach {host}: {capped(str(exc)) or type(exc).__name__}") from exc
+        except httpx.LocalProtocolError as exc:
+            # Never its own words: it repeats the header that it does not like, which may be the one with the token.
+            raise NoAnswer(f"no answer from {host}: this request cannot be sent") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise NoAnswer(f"no answer from {host}: {capped(str(exc)) or type(exc).__name__}") from exc
         except TimeoutError as exc:

@@ -9,9 +9,10 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from salesforce_poller.clock import SystemClock
-from salesforce_poller.errors import TryLater
+from salesforce_poller.errors import ConfigError, TryLater
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.settings import OrgSettings
+from salesforce_poller.salesforce.transport import Transport
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "00D5g000008abcd!x"
@@ -97,3 +98,40 @@ async def test_an_address_where_nobody_answers_is_asked_for_anew() -> None:
         with pytest.raises(TryLater, match="cannot reach"):
             await org.describe_global()
         assert await org.describe_global() == ()
+
+
+async def test_a_request_that_cannot_be_sent_does_not_show_its_token() -> None:
+    """The HTTP library repeats the header that it does not like."""
+    async with a_server(nothing_there) as url:
+        settings = OrgSettings(login_url=url, auth="access_token", access_token=SecretStr(TOKEN))
+        transport = Transport(settings, clock=SystemClock())
+        try:
+            with pytest.raises(TryLater, match="cannot be sent") as caught:
+                await transport.exchange("GET", url, headers={"authorization": f"Bearer {TOKEN}\n"})
+        finally:
+            await transport.close()
+    assert TOKEN not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("HTTP_PROXY", "ftp://me:hunter2@proxy.example.com", "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"),
+        ("HTTPS_PROXY", "socks5://me:hunter2@proxy.example.com", "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"),
+        ("SSL_CERT_FILE", "/nowhere/hunter2.pem", "certificates that SSL_CERT_FILE or SSL_CERT_DIR names"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    """By the name of its variable, without a traceback, and without the password that a proxy may have."""
+    for other in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    settings = OrgSettings(login_url="http://127.0.0.1", auth="access_token", access_token=SecretStr(TOKEN))
+    with pytest.raises(ConfigError) as caught:
+        Transport(settings, clock=SystemClock())
+    [line] = caught.value.problems
+    assert told in line
+    assert "hunter2" not in line

@@ -184,3 +184,12 @@ class TestSecretKey:
         good = org("refresh_token", "client_id", store="")
         environ = {"SALESFORCE_POLLER__STORE__SECRET_KEY": KEY}
         assert [key.get_secret_value() for key in parsed(good=good, environ=environ).store.keys] == [KEY]
+
+
+@pytest.mark.parametrize("end", [" ", "\\t", "\\n", "\\u00f6", "\\u0000"])
+def test_an_access_token_that_no_header_takes_is_told_and_not_shown(end: str) -> None:
+    """Sent, it would be an error of the HTTP library, which repeats what it was given."""
+    bad = org("access_token", access_token="X").replace("'''X'''", f'"{SECRET}{end}x"')
+    [line] = problems(good=bad)
+    assert "orgs.acme.access_token: holds a blank, a line break or a letter that no token has" in line
+    assert SECRET not in line
