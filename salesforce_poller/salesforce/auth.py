@@ -5,6 +5,7 @@ What the flows ask is in ``grants.py``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import orjson
 
@@ -13,6 +14,7 @@ from salesforce_poller.salesforce.settings import OrgSettings
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105  # a path, not a secret
 USERINFO_PATH = "/services/oauth2/userinfo"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def given_token(settings: OrgSettings) -> Token:
     return Token(token, settings.login_url, organization_of(token))
 
 
-def read_token(status: int, body: bytes) -> Token:
+def read_token(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Token:
     """Decipher the token endpoint's answer.
 
     Raises:
@@ -55,7 +57,7 @@ def read_token(status: int, body: bytes) -> Token:
             refresh_token=str(answer["refresh_token"]) if answer.get("refresh_token") else None,
             user_id=_user_of(identity),
         )
-    raise troubles.login_error(status, {}, body)
+    raise troubles.login_error(status, headers, body)
 
 
 def organization_of(token: str, identity_url: str = "") -> str | None:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import LoginRefused, OrgRefused, PollerError, Refused, TryLater
+from salesforce_poller.errors import LoginRefused, OrgRefused, PollerError, TryLater
 from salesforce_poller.salesforce import auth, grants, refresh_token, refusals, troubles, wire
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.salesforce.transport import Transport
@@ -21,6 +21,7 @@ _CLOCK_TOLERANCE = timedelta(seconds=60)
 #: Seconds that a login under way may go on after it was called off: its answer may hold a new refresh token.
 _LAST_SECONDS = 5.0
 _NOT_ACCEPTED = troubles.our_facts("ACCESS_TOKEN")
+_NO_TOKEN = troubles.our_facts("REFRESH_TOKEN")
 
 
 class Keeper(Protocol):
@@ -206,7 +207,7 @@ class Session:
         url = self._settings.login_url + auth.TOKEN_PATH
         answer = await self._transport.exchange("POST", url, data=form)
         try:
-            return auth.read_token(answer.status, answer.body)
+            return auth.read_token(answer.status, answer.body, answer.headers)
         except LoginRefused as exc:
             raise grants.with_hint(exc, self._name, self._settings) from exc
 
@@ -247,12 +248,15 @@ class Session:
 
     async def _present(self) -> str:
         assert self._keeper is not None, 'auth = "refresh_token" needs a keeper'
+        command = f"run `salesforce-poller login {self._name}`"
         try:
             token = refresh_token.present(self._configured, await self._keeper.load())
+        except OrgRefused as exc:
+            raise OrgRefused(str(exc), facts=troubles.our_facts("SECRET_KEY")) from exc
         except ValueError as exc:
-            raise Refused(str(exc)) from exc
+            raise LoginRefused(f"what the store has is no refresh token; {command}", facts=_NO_TOKEN) from exc
         if token is None:
-            raise LoginRefused(f"there is no refresh token yet; run `salesforce-poller login {self._name}`")
+            raise LoginRefused(f"there is no refresh token yet; {command}", facts=_NO_TOKEN)
         return token
 
     @property

@@ -48,7 +48,7 @@ class Secrets:
         except InvalidToken as exc:
             raise OrgRefused(
                 f"cannot decrypt the stored {name} of {org}: [store] secret_key is another one than it was encrypted "
-                f"with; put the former key back, as a second one in a list, or run `salesforce-poller login {org}`",
+                "with",
                 code="SECRET_KEY",
             ) from exc
 

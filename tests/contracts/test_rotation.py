@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from logins import Desk, a_desk
 from pydantic import SecretStr
 
-from salesforce_poller.errors import LoginRefused, OrgRefused, StoreError
+from salesforce_poller.errors import Action, LoginRefused, OrgRefused, PollerError, Scope, StoreError
 from salesforce_poller.salesforce import refresh_token
 from salesforce_poller.store.store import Store
 
@@ -40,6 +40,12 @@ def on_disk(desk: Desk, key: str = "first") -> str:
 def valid_tokens(desk: Desk) -> list[str]:
     """Return the refresh tokens that the org still accepts."""
     return list(desk.org.approvals._users)
+
+
+def concerns_the_org(error: PollerError, name: str) -> bool:
+    """Return whether an error is said once for the org, and at once in ``/readyz``: it has such a row in the table."""
+    facts = error.facts
+    return (facts.trouble, facts.scope, facts.action) == (name, Scope.ORG, Action.STOP_ORG)
 
 
 class TestRotation:
@@ -171,8 +177,18 @@ class TestMisfortune:
     async def test_none_at_all_leads_to_the_command(self, desk: Desk) -> None:
         """Nothing is sent."""
         client = await desk.client("refresh_token", refresh_token=None)
-        with pytest.raises(LoginRefused, match="no refresh token yet; run `salesforce-poller login acme`"):
+        with pytest.raises(LoginRefused, match="no refresh token yet; run `salesforce-poller login acme`") as caught:
             await client.describe_global()
+        assert concerns_the_org(caught.value, "REFRESH_TOKEN")
+        assert desk.logins == 0
+
+    async def test_what_is_no_token_in_the_store_leads_to_the_command(self, desk: Desk) -> None:
+        """Nothing is sent then either."""
+        client = await desk.client("refresh_token")
+        await desk.store.secrets.save("acme", "refresh_token", "scribbled over", desk.machine.now())
+        with pytest.raises(LoginRefused, match="is no refresh token; run `salesforce-poller login acme`") as caught:
+            await client.describe_global()
+        assert concerns_the_org(caught.value, "REFRESH_TOKEN")
         assert desk.logins == 0
 
 
@@ -185,7 +201,8 @@ class TestKeys:
         client = await desk.client("refresh_token", key="other")
         with pytest.raises(OrgRefused, match="secret_key is another one") as caught:
             await client.describe_global()
-        assert "salesforce-poller login acme" in str(caught.value)
+        assert "salesforce-poller login" in caught.value.explained()
+        assert concerns_the_org(caught.value, "SECRET_KEY")
         assert desk.logins == 1
 
     async def test_a_new_key_before_the_old_one_reads_and_replaces_it(self, desk: Desk) -> None:

@@ -158,6 +158,8 @@ NOT_WEATHER = {
     "OTHER_ORGANIZATION": "needs a store that knows another org",
     "ODD_ANSWER": "needs a proxy of its own",
     "DEFECT": "is not Salesforce's",
+    "REFRESH_TOKEN": "needs a store without one",
+    "SECRET_KEY": "needs a store of another key",
 }
 ERRORS = {
     Action.RETRY: TryLater,

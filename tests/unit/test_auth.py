@@ -89,7 +89,7 @@ class TestRefusals:
             ("invalid_grant", "Request Not Supported On This Domain", "My Domain"),
             ("invalid_grant", "ip restricted", "allowed address"),
             ("inactive_user", "", "activate the integration user"),
-            ("unsupported_grant_type", "grant type not supported", "enable the client credentials flow"),
+            ("unsupported_grant_type", "grant type not supported", "enable in the app the flow that `auth` says"),
             ("OAUTH_APP_BLOCKED", "this app is blocked by admin", "unblock"),
         ],
     )

@@ -19,7 +19,7 @@ from salesforce_poller.errors import (
     TooMuch,
     TryLater,
 )
-from salesforce_poller.salesforce import trouble_table, troubles, wire
+from salesforce_poller.salesforce import auth, trouble_table, troubles, wire
 
 HTML = b"<html><head><title>We are setting things up</title></head><body>Please wait</body></html>"
 ROWS = (*trouble_table.REST, *trouble_table.LOGIN, *trouble_table.OURS)
@@ -191,10 +191,10 @@ class TestTheTable:
 
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
     def test_each_row_tells_what_happened_and_what_to_do(self, row: trouble_table.Trouble) -> None:
-        """With a page of Salesforce's own."""
+        """With a page of Salesforce's own, where it is about Salesforce."""
         assert row.means
         assert row.advice
-        assert row.name == "DEFECT" or row.help_url.startswith(
+        assert row.name in {"DEFECT", "SECRET_KEY"} or row.help_url.startswith(
             ("https://developer.salesforce.com/docs/", "https://help.salesforce.com/s/")
         )
         assert all(piece == piece.lower() for piece in row.pieces)
@@ -272,6 +272,16 @@ class TestFacts:
         """By name."""
         facts = troubles.our_facts(row.name)
         assert (facts.trouble, facts.advice, facts.action, facts.said) == (row.name, row.advice, row.action, "")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Down for maintenance</html>", b'{"error":"who_knows"}'])
+def test_a_login_page_that_is_down_is_not_blamed_on_the_configuration(body: bytes) -> None:
+    """A 5xx passes by itself; it is asked again when it says, and its request has a name."""
+    headers = {"retry-after": "77", "x-sfdc-request-id": "R1"}
+    with pytest.raises(TryLater) as caught:
+        auth.read_token(503, body, headers)
+    assert (caught.value.facts.trouble, caught.value.facts.request_id) == ("LOGIN_5XX", "R1")
+    assert caught.value.retry_after == 77
 
 
 def test_a_login_that_is_refused_is_a_refusal_of_the_org() -> None:
