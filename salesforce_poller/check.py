@@ -15,7 +15,7 @@ from enum import Enum
 from salesforce_poller import orgs
 from salesforce_poller.clock import Clock, write_span
 from salesforce_poller.config import Config, OrgConfig
-from salesforce_poller.errors import PollerError, Refused
+from salesforce_poller.errors import ObjectUnknown, OrgRefused, PollerError, Refused
 from salesforce_poller.model import Verdict
 from salesforce_poller.polling import columns, forecast, plan
 from salesforce_poller.polling.schema import Schema
@@ -84,7 +84,11 @@ async def _check_org(name: str, settings: OrgConfig, store: StoreSettings, clock
         yield Finding(
             Mark.GOOD, name, f"logged in to organisation {organization_id}, API version {settings.api_version}"
         )
-        usage, finding = await _check_limits(org)
+        try:
+            usage, finding = await _check_limits(org)
+        except OrgRefused as exc:
+            yield Finding(Mark.BAD, name, _explained(exc))
+            return  # every feed would be told the same
         yield finding
         yield _check_budget(name, settings, usage)
         expected = forecast.of_org(settings.objects)
@@ -99,9 +103,15 @@ async def _check_org(name: str, settings: OrgConfig, store: StoreSettings, clock
 
 
 async def _check_limits(org: Org) -> tuple[Usage | None, Finding]:
-    """See whether the org tells how many API requests are left; polling works without."""
+    """See whether the org tells how many API requests are left; polling works without.
+
+    Raises:
+        OrgRefused: the whole org is closed to us, and not only its limits.
+    """
     try:
         usage = await org.limits()
+    except OrgRefused:
+        raise
     except Refused as exc:
         wanted = permissions.system("View Setup and Configuration")
         told = f"does not tell its API limits ({exc}). Missing, if it is to: {wanted}"
@@ -145,7 +155,8 @@ async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings, 
 def _explained(error: PollerError, object_name: str | None = None) -> str:
     """Say what went wrong and what to do; where a permission is missing, which one."""
     if permission := permissions.missing_for(error, object_name):
-        return f"{str(error).rstrip('.')}. Missing: {permission}. See {error.facts.help_url}"
+        missing = "Missing, if its name is right" if isinstance(error, ObjectUnknown) else "Missing"
+        return f"{str(error).rstrip('.')}. {missing}: {permission}. See {error.facts.help_url}"
     return error.explained()
 
 

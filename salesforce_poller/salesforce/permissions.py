@@ -10,8 +10,8 @@ from salesforce_poller.errors import PollerError
 from salesforce_poller.salesforce import trouble_table
 
 _NO_OBJECT = {"INVALID_TYPE", "NOT_FOUND", "HTTP_404", "INSUFFICIENT_ACCESS", "HTTP_403"}
+#: API_DISABLED_FOR_ORG is not among them: its first cause is the edition, which no permission cures.
 _SYSTEM_PERMISSIONS = {
-    "API_DISABLED_FOR_ORG": "API Enabled",
     "API_DISABLED_FOR_USER": "API Enabled",
     "TXN_SECURITY": "Exempt from Transaction Security",
     "TXN_SECURITY_METERING_ERROR": "Exempt from Transaction Security",

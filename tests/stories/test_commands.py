@@ -1,5 +1,6 @@
 """What commands show: a check in green and red, a status that hides nothing, objects, events, a sample."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,7 +67,10 @@ async def test_check_names_the_permission_that_is_missing(
     assert not await views.show_findings(settings, clock=world.machine, as_json=True)
     told = [(one["about"], one["mark"], one["text"]) for one in orjson.loads(capsys.readouterr().out)["findings"]]
     [lead] = [text for about, mark, text in told if (about, mark) == ("acme/Lead", "bad")]
-    assert "Missing: Read on Lead for the integration user (permission set → Object Settings → Lead)" in lead
+    assert (
+        "Missing, if its name is right: Read on Lead for the integration user (permission set → Object Settings → Lead)"
+        in lead
+    )
     assert f"See {trouble_table.OBJECTS}" in lead
     [contact] = [text for about, mark, text in told if (about, mark) == ("acme/Contact", "bad")]
     assert "Read Access on Shoe_Size__c" in contact
@@ -76,6 +80,36 @@ async def test_check_names_the_permission_that_is_missing(
     world.org.weather.arm("API_CURRENTLY_DISABLED", times=None)
     assert not await views.show_findings(settings, clock=world.machine, as_json=False)
     assert 'Missing: "API Enabled" for the integration user' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("auth", "fault", "told"),
+    [
+        ('auth = "access_token"\naccess_token = "00D000000000001!over"', None, "put a new access_token into"),
+        (None, "API_DISABLED_FOR_ORG", "the API comes with Enterprise, Unlimited, Performance and Developer Edition"),
+    ],
+)
+async def test_check_says_once_that_a_whole_org_is_closed(
+    world: World,
+    settings: config.Config,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    auth: str | None,
+    fault: str | None,
+    told: str,
+) -> None:
+    """Not once for each object, and not as a missing permission on the limits, which are asked for first."""
+    if auth:
+        text = CONFIG.format(folder=tmp_path, url=world._url, hook="http://127.0.0.1:1")
+        settings = config.parse(re.sub(r"client_id.*\nclient_secret.*", auth, text), {})
+    if fault:
+        world.org.weather.arm(fault, times=None)
+    assert not await views.show_findings(settings, clock=world.machine, as_json=True)
+    findings = orjson.loads(capsys.readouterr().out)["findings"]
+    [bad] = [one["text"] for one in findings if one["about"].startswith("acme") and one["mark"] != "good"]
+    assert told in bad
+    assert "View Setup" not in bad
 
 
 async def test_status_says_what_is_wrong_and_what_to_do(

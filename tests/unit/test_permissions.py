@@ -27,7 +27,6 @@ def test_an_object_that_is_not_there_may_be_one_without_read(status: int, code: 
 @pytest.mark.parametrize(
     ("code", "message", "permission"),
     [
-        ("API_DISABLED_FOR_ORG", "The REST API is not enabled for this Organization.", "API Enabled"),
         ("API_CURRENTLY_DISABLED", "API is disabled for this User", "API Enabled"),
         ("TXN_SECURITY_METERING_ERROR", "", "Exempt from Transaction Security"),
         ("TXN_SECURITY_NO_ACCESS", "", "Exempt from Transaction Security"),
@@ -39,7 +38,10 @@ def test_system_permissions_are_called_by_their_name(code: str, message: str, pe
     assert f'"{permission}"' in permissions.system(permission)
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, ""), (403, "REQUEST_LIMIT_EXCEEDED"), (400, "MALFORMED_QUERY")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, ""), (403, "REQUEST_LIMIT_EXCEEDED"), (400, "MALFORMED_QUERY"), (403, "API_DISABLED_FOR_ORG")],
+)
 def test_what_no_permission_cures_asks_for_none(status: int, code: str) -> None:
     """Nobody is sent to Setup in vain."""
     assert asked_for(status, code) == ""
