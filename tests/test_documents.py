@@ -19,7 +19,7 @@ from builders import a_delivery
 from credentials import A_KEY, a_secret_key
 from pydantic import BaseModel
 
-from salesforce_poller import cli, config
+from salesforce_poller import check, cli, config, views
 from salesforce_poller.admin.settings import HttpSettings
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.delivery import envelope
@@ -210,6 +210,27 @@ def test_the_table_of_troubles_has_what_people_look_for() -> None:
         assert text in told, text
     statuses = (400, 401, 403, 404, 405, 409, 410, 412, 414, 415, 420, 428, 431, 500, 502, 503)
     assert [status for status in statuses if f"\n| {status} |" not in told] == []
+
+
+async def test_the_check_of_the_quick_start_looks_as_it_does(receiver: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Line for line, but for numbers and ids, which are those of an org of one's own."""
+    [console] = blocks("console")
+    told = console.partition("$ salesforce-poller check\n")[2].partition("\n$ ")[0]
+    org = Org(clock=OrgClock(speed=0), seed=7)
+    async with server.serve(server.build(org)) as url:
+        environ = {
+            "ACME_CLIENT_SECRET": org.app.client_secret,
+            "CRM_WEBHOOK_SECRET": SECRET,
+            "SALESFORCE_POLLER__ORGS__ACME__LOGIN_URL": url,
+            "SALESFORCE_POLLER__ORGS__ACME__CLIENT_ID": org.app.client_id,
+            "SALESFORCE_POLLER__SINKS__CRM__URL": receiver,
+        }
+        settings = config.parse(blocks("toml")[0], environ)
+        assert await views.show_findings(settings, clock=SystemClock(), as_json=False)
+    numbers = re.compile(r"\b(00D\w+|[\d,]*\d)\b")
+    assert numbers.sub("0", told).split("\n") == numbers.sub("0", capfd.readouterr().out.rstrip("\n")).split("\n")
+    for count in (check.calls_needed(settings), *check.calls_per_day(settings).values()):
+        assert f"about {count:,} " in told
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
