@@ -13,6 +13,8 @@
     ├── LocatorLost                   restart the page from the last committed row
     ├── ReplicationDateInvalid        the log does not reach back that far: a gap
     ├── TooMuch                       ask for half of it
+    ├── BulkRefused                   read it with REST queries instead
+    ├── JobLost                       create the Bulk query job anew, and read it from its beginning
     ├── Stopped                       the program is stopping; nothing is wrong
     └── StoreError                    the memory cannot be used as it is
         ├── StoreInUse                another process has it
@@ -176,6 +178,14 @@ class ReplicationDateInvalid(PollerError):
 
 class TooMuch(PollerError):
     """The answer would be too large or take too long (EXCEEDED_ID_LIMIT, QUERY_TIMEOUT, OPERATION_TOO_LARGE)."""
+
+
+class BulkRefused(PollerError):
+    """The Bulk API does not read this, or we could not read it faithfully from there; REST queries can."""
+
+
+class JobLost(PollerError):
+    """A Bulk query job failed, was aborted or is gone; what it would have told must be asked again."""
 
 
 class Stopped(PollerError):

@@ -111,10 +111,26 @@ class Watermarks:
     backfill_since: datetime | None = None
     #: True when there is nothing (more) to backfill.
     backfill_done: bool = True
+    #: The Bulk query job that the backfill is read from; None when it is read with REST queries, or not begun.
+    backfill_job: str | None = None
+    #: Where in the job's results to go on; None for their beginning.
+    backfill_locator: str | None = None
+    #: Rows read so far, and about how many there are (None: not known).
+    backfill_rows: int = 0
+    backfill_total: int | None = None
+    #: When the ids of the org and ours were last compared to the end.
+    reconciled_at: datetime | None = None
     #: False while a feed that starts now is still learning what was visible before it started.
     primed: bool = True
     #: The organisation (18 characters) that all of this is true of; a refreshed sandbox is another one.
     organization_id: str = ""
+
+    @property
+    def backfill_percent(self) -> int | None:
+        """How much of the backfill is read; totals are approximate, so it is 100 only at the end. None: not known."""
+        if self.backfill_done:
+            return 100
+        return min(99, 100 * self.backfill_rows // self.backfill_total) if self.backfill_total else None
 
 
 @dataclass(frozen=True, slots=True)

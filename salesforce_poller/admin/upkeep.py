@@ -52,7 +52,10 @@ class Upkeep:
         marks = await self._store.feeds.watermarks(org, object_name)
         if marks is None:
             return 0
-        live_before = None if settings.baseline else marks.settled_through - settings.remember
+        live_before = None if settings.baseline or settings.reconcile else marks.settled_through - settings.remember
+        if live_before and not marks.backfill_done:
+            # A job may still show an older copy of what was seen since the start; it must be known as such.
+            live_before = min(live_before, marks.backfill_until)
         deleted_before = marks.settled_through - max(settings.remember, _REMEMBER_DELETED)
         total = 0
         while batch := await self._store.feeds.forget(

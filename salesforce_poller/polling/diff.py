@@ -85,6 +85,15 @@ def decide(record: Record, sighting: Sighting | None, marks: Watermarks, rules: 
     return []
 
 
+def is_outdated(copy: Record, sighting: Sighting | None, marks: Watermarks) -> bool:
+    """Say whether a row that was copied some time ago, and is only read now, must be passed over.
+
+    A query job shows rows as they were when it ran. What was stamped since the feed started, polls and sweeps tell, and
+    in the right order; so a copy counts only while nothing newer, or the same, was seen of its record.
+    """
+    return copy.stamp >= marks.backfill_until or (sighting is not None and sighting.stamp >= copy.stamp)
+
+
 def decide_vanished(sighting: Sighting | None, deleted_at: datetime, marks: Watermarks) -> list[Change]:
     """Say what happened to a record that the delete log names and queryAll does not have (any more).
 

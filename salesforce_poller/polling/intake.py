@@ -60,12 +60,23 @@ class Intake:
             return {}
         return await self._store.sightings(self._org.name, self._object, record_ids)
 
-    async def take(self, records: Sequence[Record], marks: Watermarks, columns: Schema, *, silent: bool = False) -> int:
+    async def take(
+        self,
+        records: Sequence[Record],
+        marks: Watermarks,
+        columns: Schema,
+        *,
+        silent: bool = False,
+        copied: bool = False,
+    ) -> int:
         """Decide what happened to each row of a page and commit it; returns how many rows were news.
 
-        ``silent`` only remembers the rows. Raises Stopped after the commit when the program is to end.
+        ``silent`` only remembers the rows; ``copied`` rows are not what the org has now, but what it had some time ago
+        (see ``diff.is_outdated``). Raises Stopped after the commit when the program is to end.
         """
         known = await self.known([record.id for record in records])
+        if copied:
+            records = [one for one in records if not diff.is_outdated(one, known.get(one.id), marks)]
         rules = diff.Rules(
             columns.visible,
             columns.derived,

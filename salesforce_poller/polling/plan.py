@@ -158,9 +158,28 @@ def seen(marks: Watermarks, highest: datetime | None) -> Watermarks:
     return marks if highest is None else replace(marks, seen_through=max(marks.seen_through, highest))
 
 
-def backfilled(marks: Watermarks, window: Window) -> Watermarks:
-    """Move the backfill on behind a page; ``window`` is what :func:`after_page` left of it."""
-    return replace(marks, backfill_after=window.after or marks.backfill_after)
+def backfilled(marks: Watermarks, window: Window, rows: int) -> Watermarks:
+    """Move the backfill on behind a page of so many rows; ``window`` is what :func:`after_page` left of it."""
+    after, read = window.after or marks.backfill_after, marks.backfill_rows + rows
+    return replace(marks, backfill_after=after, backfill_rows=read)
+
+
+def by_job(marks: Watermarks, job_id: str, total: int) -> Watermarks:
+    """Read the backfill from a new job, from its beginning; ``total`` is about how many rows it will have."""
+    return replace(marks, backfill_job=job_id, backfill_locator=None, backfill_rows=0, backfill_total=total)
+
+
+def without_job(marks: Watermarks) -> Watermarks:
+    """Begin the backfill anew: the job that it was read from is lost."""
+    return replace(marks, backfill_job=None, backfill_locator=None, backfill_rows=0)
+
+
+def job_read(marks: Watermarks, rows: int, locator: str | None) -> Watermarks:
+    """Move the backfill on behind a page of a job's results; without a locator it was the last one."""
+    done = locator is None
+    job = None if done else marks.backfill_job
+    read = marks.backfill_rows + rows
+    return replace(marks, backfill_job=job, backfill_locator=locator, backfill_rows=read, backfill_done=done)
 
 
 def settled(marks: Watermarks, covered: datetime, now: datetime) -> Watermarks:

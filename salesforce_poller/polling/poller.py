@@ -33,6 +33,7 @@ from salesforce_poller.errors import (
 )
 from salesforce_poller.model import PollFailure, PollReport, Sighting, Watermarks, Window
 from salesforce_poller.polling import plan
+from salesforce_poller.polling.backfill import Backfill
 from salesforce_poller.polling.columns import Columns
 from salesforce_poller.polling.intake import Intake
 from salesforce_poller.polling.patience import pause_after
@@ -91,6 +92,7 @@ class Feed:
         self._replication = Replication(object_name, org)
         #: True from the beginning of a turn until one has worked out: it is due again as soon as it is free.
         self.behind = False
+        self._backfill = Backfill(object_name, settings, org=org, intake=self._intake, clock=clock, roomy=roomy)
         self._turn_lock = asyncio.Lock()
         self._next_sweep = 0.0
         self._sweep_error: PollerError | None = None
@@ -183,11 +185,10 @@ class Feed:
         else:
             turn, marks = "poll", await self._poll(columns, marks)
         if not marks.backfill_done:
-            marks = await self._backfill(columns, marks, until=began + self.settings.every.total_seconds())
+            marks = await self._backfill.read_on(columns, marks, until=began + self.settings.every.total_seconds())
         kinds = dict(self._intake.kinds)
-        return PollReport(
-            self._org.name, self.object, turn, self._intake.rows, kinds, more=not marks.backfill_done and self._roomy()
-        )
+        more = not marks.backfill_done and not self._backfill.waiting and self._roomy()
+        return PollReport(self._org.name, self.object, turn, self._intake.rows, kinds, more=more)
 
     async def _check_organization(self, marks: Watermarks | None) -> None:
         """A refreshed sandbox keeps its name and gets a new id and new records: what we remember is of another org."""
@@ -277,18 +278,6 @@ class Feed:
         deletions = await self._replication.deletions(marks, now, look.deleted)
         # A page that was read before it was known how far everything is committed proves nothing.
         return covered, deletions, None if isinstance(look.covered, PollerError) else Opening(now, look.page)
-
-    async def _backfill(self, columns: Schema, marks: Watermarks, *, until: float) -> Watermarks:
-        """Read on in what was there before the feed started: a page, or as many as there is room and time for."""
-        window = plan.backfill_window(columns, self.settings, marks)
-        async with aclosing(follow(self._org, window, proven_before=marks.backfill_until)) as steps:
-            async for step in steps:
-                marks = replace(plan.backfilled(marks, step.left), backfill_done=step.last)
-                await self._intake.take(step.records, marks, columns)
-                log.info("feed.backfill", **self._names, rows=self._intake.rows, done=marks.backfill_done)
-                if self._clock.monotonic() >= until or not self._roomy():
-                    break
-        return marks
 
     # ------------------------------------------------------------------ reading
 

@@ -5,7 +5,7 @@ configuration are matched against describe here, in any letter case, and leave i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from salesforce_poller.errors import Refused
 from salesforce_poller.salesforce.describe import FieldInfo, ObjectInfo
@@ -40,6 +40,8 @@ class Schema:
     key_prefix: str | None
     #: Fields the configuration asks for that this user cannot read.
     dropped: tuple[str, ...]
+    #: Of every column, the types that describe tells: several where a path leads to objects that do not agree.
+    types: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def choose(
@@ -64,15 +66,17 @@ def choose(
     dropped += [name for name in found if name in unusable]
     visible = tuple(dict.fromkeys(["Id", *(name for name in found if name not in unusable)]))
     ours = [name for name in (stamp_field, *BOOKKEEPING) if name in info.fields]
+    select = tuple(dict.fromkeys([*visible, *ours]))
     return Schema(
         object=info.name,
         stamp_field=stamp_field,
-        select=tuple(dict.fromkeys([*visible, *ours])),
+        select=select,
         visible=visible,
         derived=frozenset(path for path in visible if "." in path or info.fields[path].calculated),
         replicateable=info.replicateable,
         key_prefix=info.key_prefix,
         dropped=tuple(dropped),
+        types={path: types_of(path, info, parents) for path in select},
     )
 
 
@@ -100,6 +104,16 @@ def resolve(path: str, info: ObjectInfo, parents: Parents) -> str | None:
         here = [found for name in step.reference_to if (found := parents.get(name)) is not None]
     field = next(_readable(here, last), None)
     return None if field is None else ".".join([*spelled, field.name])
+
+
+def types_of(path: str, info: ObjectInfo, parents: Parents) -> frozenset[str]:
+    """Return the types of the fields that a path may lead to; an owner may be a user or a queue."""
+    *relationships, last = path.split(".")
+    here = [info]
+    for relationship in relationships:
+        targets = [name for each in here for name in _targets(each, relationship)]
+        here = [found for name in targets if (found := parents.get(name)) is not None]
+    return frozenset(found.type for found in _readable(here, last))
 
 
 def _readable(infos: Sequence[ObjectInfo], name: str) -> Iterator[FieldInfo]:

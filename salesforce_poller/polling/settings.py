@@ -38,6 +38,29 @@ def _condition(value: str) -> str:
     return value
 
 
+def _threshold(value: Any) -> Any:
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    if value == "never" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError('should be a number of records, or "never"')
+
+
+def _share(value: Any) -> Any:
+    """Read ``"10%"``."""
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    if isinstance(value, str) and (match := _SHARE.fullmatch(value)) and float(match[1]) <= 100:  # noqa: PLR2004  # per cent
+        return float(match[1]) / 100
+    raise ValueError('should be a share such as "10%"')
+
+
+def _at_least_one_hour(value: timedelta) -> timedelta:
+    if value < timedelta(hours=1):
+        raise ValueError("should be at least 1h")
+    return value
+
+
 def _start(value: Any) -> Any:
     """TOML has dates of its own, with and without a time; all are read as UTC where they do not say."""
     if value in ("now", "beginning"):
@@ -92,6 +115,8 @@ class FeedSettings(BaseModel):
     start: Annotated[Literal["now", "beginning"] | datetime, BeforeValidator(_start)] = "now"
     #: Read every record once, silently, so that even the first update knows its previous values.
     baseline: bool = False
+    #: What was there before is read by a Bulk API job where the object has more records than this.
+    bulk_above: Annotated[int | Literal["never"], BeforeValidator(_threshold)] = 50_000
     #: How far each poll reads back, for rows that were committed a little late.
     overlap: Span = timedelta(seconds=10)
     #: How often late commits and hard deletes are looked for; Salesforce advises five minutes or more.
@@ -102,3 +127,7 @@ class FeedSettings(BaseModel):
     priority: int = Field(default=1, ge=1, le=100)
     #: Also tell of new stamps on rows whose fields did not change.
     unchanged: bool = False
+    #: How often the ids that the org has are compared with those we know; None: never.
+    reconcile: Annotated[Span, AfterValidator(_at_least_one_hour)] | None = None
+    #: The share of the known records that may be found missing at once without being disbelieved.
+    reconcile_limit: Annotated[float, BeforeValidator(_share)] = 0.1

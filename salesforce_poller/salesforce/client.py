@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import LimitReached, OrgRefused, PollerError, SessionExpired, TryLater
 from salesforce_poller.salesforce import auth, troubles, wire
-from salesforce_poller.salesforce.questions import Questions, Request
+from salesforce_poller.salesforce.questions import Questions, Reader, Request
 from salesforce_poller.salesforce.session import Keeper, Session
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.salesforce.transport import Answer, Transport, Unreachable
@@ -130,9 +130,16 @@ class Org(Questions):
         return await self.send("page", "GET", url)
 
     async def send(
-        self, kind: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, json: Any = None
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        read: Reader = wire.decipher,
     ) -> Any:
-        """Send one metered request and return the JSON of a good answer; renew an expired session once.
+        """Send one metered request and return what ``read`` makes of the answer; renew an expired session once.
 
         Raises:
             LimitReached: the meter or the org would have no more calls.
@@ -141,21 +148,23 @@ class Org(Questions):
         token = await self._session.token()
         parts = {"headers": headers or {}, "json": json}
         try:
-            return await self._send_once(token, kind, method, path, parts)
+            return await self._send_once(token, kind, method, path, parts, read)
         except SessionExpired:
             token = await self._session.token(stale=token)
         try:
-            return await self._send_once(token, kind, method, path, parts)
+            return await self._send_once(token, kind, method, path, parts, read)
         except SessionExpired as exc:
             facts = troubles.our_facts("SESSION_REFUSED")
             error = OrgRefused(f"the session was refused again right after logging in ({exc})", facts=facts)
             raise self._session.refused(token, error) from exc
 
-    async def _send_once(self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts) -> Any:
+    async def _send_once(  # noqa: PLR0917  # it is the inside of `send`
+        self, token: auth.Token, kind: str, method: str, path: str, parts: _Parts, read: Reader
+    ) -> Any:
         answer = await self._metered(token, kind, method, path, parts)
         usage = read_usage(answer.headers)
         try:
-            told = wire.decipher(answer.status, answer.headers, answer.body)
+            told = read(answer.status, answer.headers, answer.body)
         except PollerError as exc:
             self._meter.heard(usage, exc)
             raise

@@ -5,7 +5,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,12 +13,15 @@ from urllib.parse import urlencode
 
 from salesforce_poller.errors import PollerError, Refused, capped
 from salesforce_poller.model import Record, Window
-from salesforce_poller.salesforce import describe, instants, soql, usage, wire
+from salesforce_poller.salesforce import bulk, describe, instants, soql, usage, wire
 
 #: A Composite request may have this many parts, and this many of them may be queries (Composite Request Body).
 MOST_PARTS, MOST_QUERIES = 25, 5
 
-Kind = Literal["query", "updated", "deleted", "describe", "describe_global", "limits", "record_count"]
+#: Makes of (status, headers, body) what was asked for, or raises one of our errors.
+Reader = Callable[[int, Mapping[str, str], bytes], Any]
+
+Kind = Literal["query", "updated", "deleted", "describe", "describe_global", "limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,19 @@ class Questions(ABC):
         """Get the next page of a query (1 call)."""
 
     @abstractmethod
+    async def send(
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        read: Reader = wire.decipher,
+    ) -> Any:
+        """Send a request that never shares a call (1 call)."""
+
+    @abstractmethod
     async def organization_id(self) -> str:
         """Return the organisation's own id (18 characters); it names the source of every event."""
 
@@ -84,6 +100,11 @@ class Questions(ABC):
     async def limits(self) -> usage.Usage:
         """Ask for the daily API requests (1 call); needs "View Setup and Configuration" (REST API, Limits)."""
         return usage.read_limits(await self._ask(Request("limits", self._path("limits"))))
+
+    async def record_count(self, object_name: str) -> int:
+        """Ask about how many records an object has (1 call); objects without any are left out (Record Count)."""
+        url = f"{self._path('limits/recordCount')}?{urlencode({'sObjects': object_name})}"
+        return usage.read_count(await self.send("record_count", "GET", url), object_name)
 
     # ------------------------------------------------------------------ what changed
 
@@ -143,6 +164,48 @@ class Questions(ABC):
             log if isinstance(log, PollerError) else wire.read_deleted(log),
             page if isinstance(page, PollerError) else wire.read_page(page, window),
         )
+
+    async def ids(self, soql_query: str) -> list[str]:
+        """Read all ids that a query brings (1 call a page); deleted records are for the query to leave out."""
+        found, following = wire.read_ids(await self._ask(self._query(soql_query)))
+        while following:
+            more, following = wire.read_ids(await self.follow(following))
+            found += more
+        return found
+
+    # ------------------------------------------------------------------ query jobs of the Bulk API
+
+    async def create_job(self, soql_query: str) -> str:
+        """Create a query job and return its id (1 call). Raises BulkRefused where REST queries should be used."""
+        try:
+            path, body = self._path("jobs/query"), bulk.body(soql_query)
+            return bulk.read_created(await self.send("bulk_job", "POST", path, json=body))
+        except PollerError as exc:
+            raise bulk.of_creation(exc) from exc
+
+    async def job(self, job_id: str) -> bulk.Job:
+        """Ask a job how it is (1 call). Raises JobLost when it is not there any more."""
+        try:
+            return bulk.read_job(await self.send("bulk_job", "GET", self._path(f"jobs/query/{job_id}")))
+        except PollerError as exc:
+            raise bulk.of_reading(exc) from exc
+
+    async def job_results(self, job_id: str, locator: str | None, *, most: int) -> bulk.Results:
+        """Read a page of at most so many rows of a complete job's results (1 call). Raises JobLost as :meth:`job`."""
+        said = {"maxRecords": str(most), **({"locator": locator} if locator else {})}
+        path = f"{self._path(f'jobs/query/{job_id}/results')}?{urlencode(said)}"
+        csv_please = {"accept": "text/csv"}
+        try:
+            found: bulk.Results = await self.send(
+                "bulk_results", "GET", path, headers=csv_please, read=bulk.read_results
+            )
+        except PollerError as exc:
+            raise bulk.of_reading(exc) from exc
+        return found
+
+    async def delete_job(self, job_id: str) -> None:
+        """Delete a job and its results (1 call); Salesforce does it by itself after seven days."""
+        await self.send("bulk_job", "DELETE", self._path(f"jobs/query/{job_id}"))
 
     # ------------------------------------------------------------------ small things
 

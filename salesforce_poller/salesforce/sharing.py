@@ -8,7 +8,7 @@ nobody. Who needs the answer to ask the next question asks again, and rides on w
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 import structlog
 
 from salesforce_poller.errors import LimitReached, OrgRefused, PollerError, Refused
+from salesforce_poller.salesforce import wire
 from salesforce_poller.salesforce.client import Org
-from salesforce_poller.salesforce.questions import MOST_PARTS, MOST_QUERIES, Questions, Request
+from salesforce_poller.salesforce.questions import MOST_PARTS, MOST_QUERIES, Questions, Reader, Request
 from salesforce_poller.salesforce.transport import NoAnswer, Unreachable
 
 log = structlog.get_logger()
@@ -157,6 +158,20 @@ class Seat(Questions):
         """Get the next page (1 call). Who has more than a page reads on alone; nobody waits for it."""
         self.leave()
         return await self._org.follow(url)
+
+    async def send(
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        read: Reader = wire.decipher,
+    ) -> Any:
+        """Send a request that never shares a call (1 call); nobody waits for it."""
+        self.leave()
+        return await self._org.send(kind, method, path, headers=headers, json=json, read=read)
 
     async def organization_id(self) -> str:
         """Return the organisation's own id (18 characters)."""

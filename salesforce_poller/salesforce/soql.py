@@ -26,6 +26,11 @@ def render(window: Window) -> str:
     The order needs Id because stamps are whole seconds and ties are normal; rows of equal keys may come in any
     order (SOQL and SOSL Reference, ORDER BY).
     """
+    return f"{render_unordered(window)} ORDER BY {_name(window.stamp_field)}, Id"
+
+
+def render_unordered(window: Window) -> str:
+    """Write the query for a window whose rows may come in any order, as those of the Bulk API do."""
     stamp = _name(window.stamp_field)
     conditions = [
         *_lower_bound(stamp, window),
@@ -33,7 +38,7 @@ def render(window: Window) -> str:
         *([f"({window.where})"] if window.where else []),
     ]
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT {_columns(window.select)} FROM {_name(window.object)}{where} ORDER BY {stamp}, Id"  # noqa: S608  # every part is checked
+    return f"SELECT {_columns(window.select)} FROM {_name(window.object)}{where}"  # noqa: S608  # every part is checked
 
 
 def render_by_ids(window: Window, ids: Sequence[str]) -> str:
@@ -41,6 +46,23 @@ def render_by_ids(window: Window, ids: Sequence[str]) -> str:
     where = f" AND ({window.where})" if window.where else ""
     quoted = ", ".join(f"'{_id(one)}'" for one in ids)
     return f"SELECT {_columns(window.select)} FROM {_name(window.object)} WHERE Id IN ({quoted}){where}"  # noqa: S608  # every part is checked
+
+
+def render_ids(
+    object_name: str, *, has_bin: bool, where: str | None = None, after: str | None = None, limit: int | None = None
+) -> str:
+    """Write the query for the ids of the live records of an object, behind an id; with a limit, in the order of ids.
+
+    It is meant for queryAll, which alone sees archived activities; ``has_bin`` says that the object has IsDeleted.
+    """
+    conditions = [
+        *(["IsDeleted = false"] if has_bin else []),
+        *([f"Id > '{_id(after)}'"] if after else []),
+        *([f"({where})"] if where else []),
+    ]
+    condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    cut = f" ORDER BY Id LIMIT {limit:d}" if limit else ""
+    return f"SELECT Id FROM {_name(object_name)}{condition}{cut}"  # noqa: S608  # every part is checked
 
 
 def id_batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -33,3 +33,9 @@ def read_limits(answer: Any) -> Usage:
     """Read the daily API requests from the Limits resource; ``Remaining`` may be negative where an org ran over."""
     daily = answer["DailyApiRequests"]
     return Usage(int(daily["Max"]) - int(daily["Remaining"]), int(daily["Max"]))
+
+
+@expected_shape()
+def read_count(answer: Any, object_name: str) -> int:
+    """Read about how many records an object has; one that has none is left out of the answer."""
+    return next((int(one["count"]) for one in answer["sObjects"] if one["name"] == object_name), 0)

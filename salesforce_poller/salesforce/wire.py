@@ -86,6 +86,12 @@ def read_record(row: Mapping[str, Any], window: Window) -> Record:
 
 
 @expected_shape()
+def read_ids(answer: Any) -> tuple[list[str], str | None]:
+    """Read the ids of one page of a query's answer, and the next page's address; None on the last page."""
+    return [str(row["Id"]) for row in answer["records"]], None if answer["done"] else answer["nextRecordsUrl"]
+
+
+@expected_shape()
 def read_parts(answer: Any, count: int) -> list[Any | PollerError]:
     """Open a Composite answer: each part by its own status, since the outer 200 says nothing.
 

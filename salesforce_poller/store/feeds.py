@@ -145,6 +145,35 @@ class Feeds:
             query = select(func.count()).select_from(sightings).where(sightings.c.feed_id == feed_id)
             return (await connection.execute(query)).scalar_one()
 
+    async def count_live(self, org: str, object_name: str, *, stamped_before: datetime) -> int:
+        """Count the records that are remembered and not known to be deleted, with a stamp (UTC) before an instant."""
+        async with self._database.read() as connection:
+            feed_id = await self._feed_id(connection, org, object_name)
+            live = _live(feed_id, stamped_before)
+            return (await connection.execute(select(func.count()).select_from(sightings).where(live))).scalar_one()
+
+    async def live_ids(
+        self, org: str, object_name: str, *, stamped_before: datetime, after: str, limit: int
+    ) -> list[str]:
+        """List the ids of those records in our own order, the next ``limit`` of them behind the id ``after``."""
+        async with self._database.read() as connection:
+            feed_id = await self._feed_id(connection, org, object_name)
+            query = select(sightings.c.record_id).where(_live(feed_id, stamped_before), sightings.c.record_id > after)
+            return list((await connection.execute(query.order_by(sightings.c.record_id).limit(limit))).scalars())
+
+    async def not_live(self, org: str, object_name: str, record_ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that are not remembered, or remembered as deleted."""
+        live: set[str] = set()
+        async with self._database.read() as connection:
+            feed_id = await self._feed_id(connection, org, object_name)
+            for start in range(0, len(record_ids), _BATCH):
+                batch = record_ids[start : start + _BATCH]
+                query = select(sightings.c.record_id).where(
+                    sightings.c.feed_id == feed_id, sightings.c.record_id.in_(batch), ~sightings.c.deleted
+                )
+                live.update((await connection.execute(query)).scalars())
+        return [one for one in record_ids if one not in live]
+
     async def forget(
         self, org: str, object_name: str, *, live_before: datetime | None, deleted_before: datetime
     ) -> int:
@@ -214,6 +243,10 @@ async def _append_events(connection: AsyncConnection, happened: Sequence[Event],
     return (await connection.execute(added)).scalar_one()
 
 
+def _live(feed_id: int | None, stamped_before: datetime) -> Any:
+    return and_(sightings.c.feed_id == feed_id, ~sightings.c.deleted, sightings.c.stamp < stamped_before)
+
+
 def _feed(org: str, object_name: str) -> Any:
     return select(feeds).where(feeds.c.org == org, feeds.c.object == object_name)
 
@@ -230,6 +263,11 @@ def _marks(row: Row[Any]) -> Watermarks:
         backfill_after=after,
         backfill_since=row.backfill_since,
         backfill_done=row.backfill_done,
+        backfill_job=row.backfill_job,
+        backfill_locator=row.backfill_locator,
+        backfill_rows=row.backfill_rows,
+        backfill_total=row.backfill_total,
+        reconciled_at=row.reconciled_at,
         primed=row.primed,
     )
 
@@ -247,6 +285,11 @@ def _marks_row(marks: Watermarks) -> Mapping[str, Any]:
         "backfill_after_stamp": stamp,
         "backfill_after_id": record_id,
         "backfill_done": marks.backfill_done,
+        "backfill_job": marks.backfill_job,
+        "backfill_locator": marks.backfill_locator,
+        "backfill_rows": marks.backfill_rows,
+        "backfill_total": marks.backfill_total,
+        "reconciled_at": marks.reconciled_at,
         "primed": marks.primed,
     }
 
