@@ -55,7 +55,7 @@ WEATHER = [
     "INVALID_FIELD",
     "INVALID_TYPE",
 ]
-PATHS = [None, "/query", "/query/0r8", "/updated", "/deleted", "/describe", "/services/oauth2/token"]
+PATHS = [None, "/query", "/query/0r8", "/updated", "/deleted", "/describe", "/jobs/query", "/services/oauth2/token"]
 COMPANIES = st.sampled_from(["Acme", "Globex", "Initech"])
 
 
@@ -111,21 +111,35 @@ class Life(RuleBasedStateMachine):
         """Run something on the machine's loop."""
         return self.runner.run(work)
 
-    @initialize(seed=st.integers(0, 2**16), start=st.sampled_from(["now", "now", "beginning"]), baseline=st.booleans())
-    def begin(self, seed: int, start: str, baseline: bool) -> None:
-        """Open an org with some leads in it, and watch it."""
+    @initialize(
+        seed=st.integers(0, 2**16),
+        start=st.sampled_from(["now", "now", "beginning", "beginning"]),
+        baseline=st.booleans(),
+        bulk_above=st.sampled_from(["never", 0]),
+        job_seconds=st.sampled_from([0, 40, 400]),
+    )
+    def begin(self, seed: int, start: str, baseline: bool, bulk_above: object, job_seconds: float) -> None:
+        """Open an org with some leads in it, and watch it; the past comes by queries, or by jobs that take a while."""
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.world = self.do(self.stack.enter_async_context(a_world(folder, seed=seed)))
         self.sink = Notebook(self.world.machine)
         self.rng = random.Random(seed)
-        self.world.org.insert_many("Lead", [{"LastName": f"Old {n}", "Company": "Acme"} for n in range(3)])
+        jobs = self.world.org.bulk.settings
+        jobs.queue_seconds, jobs.run_seconds, jobs.set_rows = job_seconds / 2, job_seconds / 2, 2
+        old = [{"LastName": f"Old {n}", "Company": "Acme"} for n in range(5)]
+        self.olds = self.world.org.insert_many("Lead", old)
         self.world.pass_time(3_600)
-        self.do(self._start(start, baseline))
+        self.do(self._start({"start": start, "baseline": baseline, "bulk_above": bulk_above}))
 
-    async def _start(self, start: str, baseline: bool) -> None:
+    async def _start(self, said: dict[str, object]) -> None:
         await self.world.store.outbox.ensure_sinks(["notebook"])
         self._small_pages()
-        await self.world.watch("Lead", start=start, baseline=baseline, every="30s", sweep_every="2m")
+        await self.world.watch("Lead", every="30s", sweep_every="2m", **said)
+
+    @rule(target=leads, which=st.integers(0, 4))
+    def remember_an_old_one(self, which: int) -> str:
+        """Somebody looks at a lead that was there before."""
+        return self.olds[which]
 
     def _small_pages(self) -> None:
         """Have pages of 200 rows, the smallest that Salesforce gives, so that a few hundred rows make several."""
@@ -321,7 +335,7 @@ class Life(RuleBasedStateMachine):
             transaction.commit()
         self.world.org.weather.clear()
         self.sink.down, self.sink.failing = False, set()
-        for _ in range(6):
+        for _ in range(8):
             self.world.pass_time(301)
             await self.world.feed().tick()
         dispatcher = self._dispatcher()
