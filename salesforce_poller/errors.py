@@ -49,6 +49,7 @@ class Action(Enum):
     DROP_FIELD = "describe the object again and drop the field"
     SLOW_DOWN = "slow down"
     TELL_GAP = "tell a gap and go on from now"
+    DISBELIEVE = "believe nothing, and compare again later"
     PAUSE_FEED = "pause the feed and probe it"
     STOP_ORG = "stop the org and probe it rarely"
 
@@ -86,7 +87,7 @@ class Facts:
     @property
     def needs_a_person(self) -> bool:
         """True when there is something to do that this program cannot do itself."""
-        return self.action in {Action.DROP_FIELD, Action.PAUSE_FEED, Action.STOP_ORG}
+        return self.action in {Action.DROP_FIELD, Action.DISBELIEVE, Action.PAUSE_FEED, Action.STOP_ORG}
 
 
 #: Of an error that is not about an answer of Salesforce's.

@@ -13,7 +13,7 @@ deletes it after seven days.
 """
 
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 
 import structlog
@@ -24,7 +24,6 @@ from salesforce_poller.errors import (
     FieldsUnknown,
     JobLost,
     OrgRefused,
-    PollerError,
     Refused,
 )
 from salesforce_poller.model import Watermarks
@@ -152,7 +151,8 @@ class Backfill:
             marks = await self._read_page(columns, marks, job_id)
             self._tell(marks, "Bulk")
             if marks.backfill_done:
-                await self._clear_away(job_id)
+                self._calls += 1
+                await self._job.clear_away(job_id)
             if marks.backfill_done or self._clock.monotonic() >= until or not self._roomy():
                 return marks
 
@@ -167,11 +167,6 @@ class Backfill:
             part = records[start : start + ROWS_AT_ONCE]
             await self._intake.take(part, behind if last else marks, columns, copied=True)
         return behind
-
-    async def _clear_away(self, job_id: str) -> None:
-        self._calls += 1
-        with suppress(PollerError):  # Salesforce does it by itself after seven days
-            await self._org.delete_job(job_id)
 
     # ------------------------------------------------------------------ by queries
 

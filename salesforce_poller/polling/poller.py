@@ -38,6 +38,7 @@ from salesforce_poller.polling.columns import Columns
 from salesforce_poller.polling.intake import Intake
 from salesforce_poller.polling.patience import pause_after
 from salesforce_poller.polling.reading import follow
+from salesforce_poller.polling.reconcile import Reconcile
 from salesforce_poller.polling.replication import Deletions, Replication
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
@@ -93,6 +94,9 @@ class Feed:
         #: True from the beginning of a turn until one has worked out: it is due again as soon as it is free.
         self.behind = False
         self._backfill = Backfill(object_name, settings, org=org, intake=self._intake, clock=clock, roomy=roomy)
+        self._reconcile = Reconcile(
+            object_name, settings, org=org, store=store, intake=self._intake, clock=clock, roomy=roomy
+        )
         self._turn_lock = asyncio.Lock()
         self._next_sweep = 0.0
         self._sweep_error: PollerError | None = None
@@ -125,7 +129,7 @@ class Feed:
                 more = await self._reported_turn()
 
     async def turn(self) -> PollReport:
-        """Start, poll or sweep the feed once, then read on in its backfill until the next turn is due.
+        """Start, poll or sweep the feed once, then read on in its past until the next turn is due.
 
         Raises:
             PollerError: when Salesforce or the store would not have it; everything committed so far stays.
@@ -164,11 +168,10 @@ class Feed:
 
     async def _noted(self, report: PollReport) -> PollReport:
         """Write down how a turn ended that brought something. Raises StoreError."""
-        now = self._clock.now()
-        if self._sweep_error is None:
+        now, half = self._clock.now(), self._half_a_failure()
+        if half is None:
             await self._store.note_success(self._org.name, self.object, now)
             return report
-        half = self._half_a_failure(self._sweep_error)
         await self._store.note_failure(self._org.name, self.object, now, half.error, polled=True, facts=half.facts)
         return replace(report, half=half)
 
@@ -186,8 +189,11 @@ class Feed:
             turn, marks = "poll", await self._poll(columns, marks)
         if not marks.backfill_done:
             marks = await self._backfill.read_on(columns, marks, until=began + self.settings.every.total_seconds())
+        else:
+            await self._reconcile.go_on(columns, marks, until=began + self.settings.every.total_seconds())
         kinds = dict(self._intake.kinds)
-        more = not marks.backfill_done and not self._backfill.waiting and self._roomy()
+        unread = not marks.backfill_done and not self._backfill.waiting
+        more = (unread or self._reconcile.is_under_way) and self._roomy()
         return PollReport(self._org.name, self.object, turn, self._intake.rows, kinds, more=more)
 
     async def _check_organization(self, marks: Watermarks | None) -> None:
@@ -353,10 +359,15 @@ class Feed:
     def _names(self) -> dict[str, str]:
         return {"org": self._org.name, "object": self.object}
 
-    def _half_a_failure(self, error: PollerError) -> PollFailure:
-        """Say of a sweep that did not work that only this feed is concerned: polls of the same org go on."""
-        told = f"late commits and hard deletes cannot be looked for: {error}"
-        pause = max(0.0, self._next_sweep - self._clock.monotonic())
+    def _half_a_failure(self) -> PollFailure | None:
+        """Say of a sweep or a comparison that did not work that only this feed is concerned: its polls go on."""
+        error, again, told = self._sweep_error, self._next_sweep, "late commits and hard deletes cannot be looked for"
+        if error is None:
+            error, again, told = self._reconcile.trouble, self._reconcile.again_at, "ids cannot be compared"
+        if error is None:
+            return None
+        told = f"{told}: {error}"
+        pause = max(0.0, again - self._clock.monotonic())
         facts = replace(error.facts, scope=Scope.FEED)
         return PollFailure(self._org.name, self.object, told, pause, isinstance(error, Refused), facts)
 

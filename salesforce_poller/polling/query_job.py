@@ -3,6 +3,8 @@
 Nothing here blocks: a turn of a feed asks at most once whether the job is complete, and only when that is due.
 """
 
+from contextlib import suppress
+
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import JobLost, PollerError, TooMuch
 from salesforce_poller.salesforce.bulk import Job, Results, State
@@ -52,6 +54,11 @@ class QueryJob:
             self._next_look = self._clock.monotonic() + self._wait
             self._wait = min(_LONGEST_WAIT, self._wait * _LONGER)
         return job
+
+    async def clear_away(self, job_id: str) -> None:
+        """Delete a job that was read (1 call); it does not matter if that fails."""
+        with suppress(PollerError):
+            await self._org.delete_job(job_id)
 
     async def read(self, job_id: str, locator: str | None) -> Results:
         """Read the next page of a complete job (1 call).

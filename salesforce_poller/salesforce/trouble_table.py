@@ -311,4 +311,8 @@ OURS = (
     Trouble("OTHER_ORGANIZATION", Action.STOP_ORG, "this is another org than the one that was read before",
         "a refreshed sandbox: give the org another name in the configuration, or start with a new store",
         MY_DOMAIN, scope=_ORG),
+    Trouble("TOO_MANY_MISSING", Action.DISBELIEVE,
+        "so many known records are not there any more that it is no deletion, but a change of what the user may see",
+        "look what has changed in the user's permissions or the org's sharing; if the records are really gone, raise "
+        "`reconcile_limit` until they have been told", OBJECTS),
 )  # fmt: skip

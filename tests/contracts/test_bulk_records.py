@@ -26,7 +26,16 @@ PARENTS = {
     "Case": ["Owner.Name", "Contact.Account.Name", "Contact.Account.CreatedDate", "Contact.Birthdate"],
     "Invoice__c": ["Account__r.Name", "Account__r.Owner.Name", "Owner.Id"],
 }
-TEXTS = ('with "quotes", a comma', "two\nlines", "two\r\nlines", "  spaces  ", "Zoë 漢字 🙂", "<b>&amp;</b>", "0", "true")
+TEXTS = (
+    'with "quotes", a comma',
+    "two\nlines",
+    "two\r\nlines",
+    "  spaces  ",
+    "Zoë 漢字 🙂",
+    "<b>&amp;</b>",
+    "0",
+    "true",
+)
 
 
 @pytest.fixture

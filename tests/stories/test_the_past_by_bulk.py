@@ -1,4 +1,4 @@
-"""A feed that starts from the past of a large object: a query job reads it, beside the polls, and nothing falls between."""
+"""A feed that starts from the past of a large object: a job reads it, beside the polls, and nothing falls between."""
 
 from collections import Counter
 from datetime import timedelta
@@ -12,7 +12,7 @@ from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.errors import PollerError, Stopped
 from salesforce_poller.model import Kind, Watermarks
 
-WAITING = {"start": "beginning", "bulk_above": 0}
+WAITING: dict[str, Any] = {"start": "beginning", "bulk_above": 0}
 
 
 async def marks_of(world: World) -> Watermarks:
@@ -85,11 +85,12 @@ async def test_a_job_tells_what_queries_tell(world: World, start: str) -> None:
     world.org.delete(leads[0])
     world.org.merge(leads[1], leads[2])
     world.pass_time(3_600)
-    said = {
+    cases: dict[str, dict[str, Any]] = {
         "beginning": {"start": "beginning"},
         "a time": {"start": (world.org.clock.now() - timedelta(minutes=90)).isoformat()},
         "baseline": {"baseline": True},
-    }[start]
+    }
+    said = cases[start]
     await world.watch(**said, bulk_above=0)
     await until_done(world)
     assert world.client.calls_by_kind["bulk_results"] == 1
