@@ -22,7 +22,7 @@ from salesforce_poller.clock import Clock, format_span
 from salesforce_poller.config import Config
 from salesforce_poller.delivery import envelope
 from salesforce_poller.errors import ConfigError
-from salesforce_poller.model import Delivery, Event, Kind, Verdict
+from salesforce_poller.model import Delivery, Event, Kind, Verdict, Watermarks
 from salesforce_poller.salesforce.describe import ObjectSummary
 from salesforce_poller.sinks import catalogue, stdout_lines
 from salesforce_poller.sinks.base import Dressed
@@ -117,13 +117,16 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     table = _table("feed", "polled", "settled", "records known", "state")
     for feed, count in zip(feeds, remembered, strict=True):
         name = f"{feed.org}/{feed.object}"
-        phase = _failing(feed.failing_since, now) if feed.last_error else _phase(feed.marks.backfill_done)
+        phase = _failing(feed.failing_since, now) if feed.last_error else _phase(feed.marks)
         table.add_row(
             escape(name), _ago(feed.polled_at, now), _instant(feed.marks.settled_through), f"{count:,}", phase
         )
     for org, name in unread:
         table.add_row(escape(f"{org}/{name}"), "-", "-", "-", "[red]not read yet[/]")
     console.print(table)
+    for feed in feeds:
+        if not feed.marks.backfill_done:
+            console.print(f"[cyan]…[/] {escape(feed.org)}/{escape(feed.object)}: {_progress(feed.marks)}")
     console.print()
     console.print(_orgs_table(asked, now))
     console.print()
@@ -277,8 +280,14 @@ def _instant(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _phase(backfill_done: bool) -> str:
-    return "[green]ok[/]" if backfill_done else "[cyan]reading what was there before[/]"
+def _phase(marks: Watermarks) -> str:
+    return "[green]ok[/]" if marks.backfill_done else "[cyan]reading what was there before[/]"
+
+
+def _progress(marks: Watermarks) -> str:
+    total = f" of about {marks.backfill_total:,}" if marks.backfill_total else ""
+    percent = "" if marks.backfill_percent is None else f" ({marks.backfill_percent} %)"
+    return f"{marks.backfill_rows:,}{total} records from before its start are read{percent}"
 
 
 def _ago(at: datetime | None, now: datetime) -> str:

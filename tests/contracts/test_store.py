@@ -100,6 +100,37 @@ class TestCommitPage:
             assert await store.feeds.sightings("gamma", "Lead", [LEAD]) == {}
             assert await store.feeds.count_sightings("acme", "Lead") == 1
 
+    async def test_live_records_are_counted_listed_and_told_from_others(self, path: Path) -> None:
+        """Those that are stamped before an instant, in order, page by page; deleted ones and strangers are not live."""
+        live = tuple(a_sighting(record_id=f"00Q5g0000000{number:06}", stamp=SETTLED) for number in range(1_200))
+        gone = a_sighting(record_id="00Q5g0000000999998", stamp=SETTLED, deleted=True)
+        late = a_sighting(record_id="00Q5g0000000999999", stamp=NOON)
+        ids = [one.record_id for one in live]
+        async with Store(str(path)) as store:
+            await commit(store, seen=(*live, gone, late))
+            assert await store.feeds.count_live("acme", "Lead", stamped_before=NOON) == 1_200
+            first = await store.feeds.live_ids("acme", "Lead", stamped_before=NOON, after="", limit=1_000)
+            rest = await store.feeds.live_ids("acme", "Lead", stamped_before=NOON, after=first[-1], limit=1_000)
+            assert [*first, *rest] == ids
+            asked = [*ids, gone.record_id, late.record_id, OTHER_LEAD]
+            assert await store.feeds.not_live("acme", "Lead", asked) == [gone.record_id, OTHER_LEAD]
+            assert await store.feeds.not_live("beta", "Lead", ids[:2]) == ids[:2]
+
+    async def test_how_far_a_backfill_is_and_when_ids_were_compared_is_remembered(self, path: Path) -> None:
+        """With the page it belongs to."""
+        marks = some_marks(
+            backfill_done=False,
+            backfill_job="750Sm0000000001IAA",
+            backfill_locator="MTAwMDA",
+            backfill_rows=10_000,
+            backfill_total=60_000,
+            reconciled_at=NOON,
+        )
+        async with Store(str(path)) as store:
+            await commit(store, marks=marks)
+            assert await store.feeds.watermarks("acme", "Lead") == marks
+            assert marks.backfill_percent == 16
+
     async def test_more_records_than_a_statement_takes_are_looked_up(self, path: Path) -> None:
         """A page has 2,000 rows."""
         many = tuple(a_sighting(record_id=f"00Q5g0000000{number:06}") for number in range(2000))

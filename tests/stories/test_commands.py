@@ -189,6 +189,23 @@ async def test_status_tells_what_orgs_were_asked(
     assert "paused until" in capsys.readouterr().out
 
 
+async def test_status_shows_how_far_the_past_is_read(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Records, about how many there are, and per cent; for people and for programs."""
+    world.org.insert_many("Lead", [{"LastName": f"L{n}", "Company": "Acme"} for n in range(60)])
+    world.pass_time(3_600)
+    world.org.bulk.settings.set_rows = 12
+    world.budget.is_roomy = lambda: False  # type: ignore[method-assign]  # a page a turn
+    await world.watch("Lead", start="beginning", bulk_above=0)
+    await world.poll_after(60)
+    await views.show_status(settings, clock=world.machine, as_json=False)
+    assert "acme/Lead: 12 of about 60 records from before its start are read (20 %)" in capsys.readouterr().out
+    await views.show_status(settings, clock=world.machine, as_json=True)
+    marks = orjson.loads(capsys.readouterr().out)["feeds"][0]["marks"]
+    assert (marks["backfill_rows"], marks["backfill_total"]) == (12, 60)
+
+
 async def test_status_hides_neither_unread_feeds_nor_new_sinks(
     world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

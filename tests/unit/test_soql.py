@@ -51,6 +51,18 @@ class TestRender:
         """An OR in it must not open the window."""
         assert where(a_window(where="A = 1 OR B = 2")) == "SystemModstamp >= 2026-11-21T10:00:00Z AND (A = 1 OR B = 2)"
 
+    def test_a_query_for_a_job_is_the_same_without_its_order(self) -> None:
+        """The pages of a job come in the order of the job."""
+        assert f"{soql.render_unordered(a_window())} {ORDER}" == soql.render(a_window())
+
+    def test_ids_are_listed_behind_the_last_one_and_without_the_bin(self) -> None:
+        """A page at a time; the operator's condition stays in brackets."""
+        query = soql.render_ids("Lead", has_bin=True, where="A = 1 OR B = 2", after=LEAD, limit=2000)
+        assert query == (
+            f"SELECT Id FROM Lead WHERE IsDeleted = false AND Id > '{LEAD}' AND (A = 1 OR B = 2) ORDER BY Id LIMIT 2000"
+        )
+        assert soql.render_ids("LeadStatus", has_bin=False) == "SELECT Id FROM LeadStatus"
+
     def test_another_stamp_field_is_used_throughout(self) -> None:
         """Objects without SystemModstamp have LastModifiedDate or CreatedDate."""
         query = soql.render(a_window(stamp_field="CreatedDate", until=at("11:00:00"), after=(at("10:00:00"), LEAD)))
