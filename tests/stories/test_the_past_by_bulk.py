@@ -1,5 +1,6 @@
 """A feed that starts from the past of a large object: a job reads it, beside the polls, and nothing falls between."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from world import World
 from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.errors import PollerError, Stopped
 from salesforce_poller.model import Kind, Watermarks
+from salesforce_poller.salesforce.transport import NoAnswer
 
 WAITING: dict[str, Any] = {"start": "beginning", "bulk_above": 0}
 
@@ -321,3 +323,30 @@ async def test_an_object_that_is_not_replicateable_is_read_by_a_job_as_well(worl
     await world.poll_after(60, "LeadStatus")
     assert await world.kinds("LeadStatus") == ["snapshot"] * 4
     assert world.client.calls_by_kind["bulk_results"] == 1
+
+
+async def test_who_reads_a_job_holds_up_nobody_who_rides_with_it(world: World) -> None:
+    """Jobs share no calls; the polls that go with them still do."""
+    leads = some_leads(world)
+    slow_jobs(world, run=200, page=3)
+    fleet = await world.gather({"Lead": WAITING, "Contact": {}, "Account": {}})
+    for _ in range(8):
+        async with asyncio.timeout(30):
+            await world.sail(fleet, 60)
+        world.org.insert("Contact", LastName="Okoro")
+    assert await snapshots(world) == Counter(leads)
+    assert (await world.kinds("Contact")).count("created") == 7
+    assert world.client.calls_by_kind["composite"] >= 6
+
+
+async def test_pages_that_do_not_get_through_become_smaller(world: World) -> None:
+    """What was too much once would be too much again."""
+    leads = some_leads(world)
+    world.org.weather.arm("TRUNCATED_BODY", path="/results", times=2)
+    await world.watch(**WAITING)
+    for _ in range(2):
+        with pytest.raises(NoAnswer):
+            await world.poll_after(60)
+    await until_done(world)
+    assert await snapshots(world) == Counter(leads)
+    assert world.feed()._backfill._job._most_rows == 2_500
