@@ -117,8 +117,11 @@ class Life(RuleBasedStateMachine):
         baseline=st.booleans(),
         bulk_above=st.sampled_from(["never", 0]),
         job_seconds=st.sampled_from([0, 40, 400]),
+        reconcile=st.sampled_from([None, "1h"]),
     )
-    def begin(self, seed: int, start: str, baseline: bool, bulk_above: object, job_seconds: float) -> None:
+    def begin(  # noqa: PLR0917  # Hypothesis hands them in by name
+        self, seed: int, start: str, baseline: bool, bulk_above: object, job_seconds: float, reconcile: str | None
+    ) -> None:
         """Open an org with some leads in it, and watch it; the past comes by queries, or by jobs that take a while."""
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.world = self.do(self.stack.enter_async_context(a_world(folder, seed=seed)))
@@ -129,7 +132,8 @@ class Life(RuleBasedStateMachine):
         old = [{"LastName": f"Old {n}", "Company": "Acme"} for n in range(5)]
         self.olds = self.world.org.insert_many("Lead", old)
         self.world.pass_time(3_600)
-        self.do(self._start({"start": start, "baseline": baseline, "bulk_above": bulk_above}))
+        said = {"start": start, "baseline": baseline, "bulk_above": bulk_above, "reconcile": reconcile}
+        self.do(self._start(said))
 
     async def _start(self, said: dict[str, object]) -> None:
         await self.world.store.outbox.ensure_sinks(["notebook"])

@@ -228,6 +228,24 @@ async def test_people_who_work_while_ids_are_compared_disturb_nothing(world: Wor
     assert await world.judge() == []
 
 
+async def test_a_record_that_is_made_just_before_it_is_listed_is_told_by_the_polls(world: World) -> None:
+    """The first comparison only learns strangers; one that polls are about to read is none."""
+    old_leads(world)
+    await world.watch(start="beginning", reconcile="1d")
+    feed = world.feed()
+    original = feed._reconcile._step
+    fresh: list[str] = []
+
+    async def step(*args: Any) -> Watermarks:
+        if not fresh:
+            fresh.append(world.org.insert("Lead", LastName="Fresh", Company="Acme"))
+        return await original(*args)
+
+    feed._reconcile._step = step  # type: ignore[method-assign, assignment]  # something happens between poll and list
+    await a_day_later(world)
+    assert await world.kinds(record_id=fresh[0]) == ["created"]
+
+
 async def test_the_rhythm_survives_a_restart_and_a_comparison_that_was_cut_off_begins_anew(world: World) -> None:
     """When ids were last compared is on disk, and only what was finished counts."""
     leads = old_leads(world)
