@@ -339,7 +339,8 @@ class Life(RuleBasedStateMachine):
             transaction.commit()
         self.world.org.weather.clear()
         self.sink.down, self.sink.failing = False, set()
-        for _ in range(8):
+        self.world.pass_time(3_600)  # ids are compared, where they are
+        for _ in range(12):
             self.world.pass_time(301)
             await self.world.feed().tick()
         dispatcher = self._dispatcher()
