@@ -5,7 +5,7 @@ Each has a form for people (tables that fit one screen) and one for programs (``
 
 import asyncio
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from salesforce_poller.salesforce.describe import ObjectSummary
 from salesforce_poller.sinks import catalogue, stdout_lines
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store.calls import OrgState, minute_of
+from salesforce_poller.store.feeds import FeedHealth
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.troubles import OpenTrouble
 
@@ -124,10 +125,7 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     for org, name in unread:
         table.add_row(escape(f"{org}/{name}"), "-", "-", "-", "[red]not read yet[/]")
     console.print(table)
-    for feed in feeds:
-        if not feed.marks.backfill_done:
-            console.print(f"[cyan]…[/] {escape(feed.org)}/{escape(feed.object)}: {_progress(feed.marks)}")
-    console.print()
+    console.print(*_unfinished(feeds), "", sep="\n")
     console.print(_orgs_table(asked, now))
     console.print()
     table = _table("sink", "waiting", "parked", "given up", "oldest owed", "state")
@@ -284,10 +282,15 @@ def _phase(marks: Watermarks) -> str:
     return "[green]ok[/]" if marks.backfill_done else "[cyan]reading what was there before[/]"
 
 
-def _progress(marks: Watermarks) -> str:
-    total = f" of about {marks.backfill_total:,}" if marks.backfill_total else ""
-    percent = "" if marks.backfill_percent is None else f" ({marks.backfill_percent} %)"
-    return f"{marks.backfill_rows:,}{total} records from before its start are read{percent}"
+def _unfinished(feeds: Iterable[FeedHealth]) -> Iterator[str]:
+    """Say how far the backfills are that are under way, a line for each."""
+    for feed in feeds:
+        marks = feed.marks
+        if not marks.backfill_done:
+            total = f" of about {marks.backfill_total:,}" if marks.backfill_total else ""
+            percent = "" if marks.backfill_percent is None else f" ({marks.backfill_percent} %)"
+            name = escape(f"{feed.org}/{feed.object}")
+            yield f"[cyan]…[/] {name}: {marks.backfill_rows:,}{total} records from before its start are read{percent}"
 
 
 def _ago(at: datetime | None, now: datetime) -> str:
