@@ -244,14 +244,16 @@ async def test_after_two_lost_jobs_queries_take_over(world: World) -> None:
     assert [line["again_by"] for line in logs if line["event"] == "feed.job_lost"] == ["Bulk", "REST"]
 
 
-@pytest.mark.parametrize("why", ["unsupported", "restricted", "too many jobs", "a type"])
+@pytest.mark.parametrize("why", ["uncounted", "unsupported", "restricted", "too many jobs", "a type"])
 async def test_what_bulk_refuses_is_read_by_queries_and_said_once(
     world: World, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the job was possible and its values would not come out right."""
     leads = some_leads(world, 5_000)
     settings = world.org.bulk.settings
-    if why == "unsupported":
+    if why == "uncounted":
+        world.org.weather.arm("INSUFFICIENT_ACCESS", path="/limits/recordCount", times=None)
+    elif why == "unsupported":
         settings.unsupported.add("Lead")
     elif why == "restricted":
         settings.restricted.add("Lead")

@@ -389,3 +389,29 @@ def test_a_row_that_was_told_is_not_told_again(case: Case) -> None:
     """After any line of the table, the same row again is nothing."""
     remembered = diff.sight(case.row, case.seen, case.rules) or case.seen
     assert diff.decide(case.row, remembered, case.marks, case.rules) == []
+
+
+class TestCopies:
+    """Rows of a query job, read some time after they were copied."""
+
+    BEFORE = some_marks(backfill_until=at("10:00:10"))
+
+    def test_a_copy_of_what_was_never_seen_counts(self) -> None:
+        """It is what the job is for."""
+        assert not diff.is_outdated(a_record(stamp=at("10:00:05")), None, self.BEFORE)
+
+    @pytest.mark.parametrize("stamp", ["10:00:10", "10:00:11"])
+    def test_a_copy_from_after_the_start_is_for_the_polls_to_tell(self, stamp: str) -> None:
+        """They read everything that is stamped since then, in the right order."""
+        assert diff.is_outdated(a_record(stamp=at(stamp)), None, self.BEFORE)
+
+    @pytest.mark.parametrize(("seen", "outdated"), [("10:00:04", False), ("10:00:05", True), ("10:00:20", True)])
+    def test_a_copy_counts_only_while_nothing_newer_was_seen(self, seen: str, outdated: bool) -> None:
+        """Nor the same: a lost job's rows come twice."""
+        sighting = a_sighting(stamp=at(seen))
+        assert diff.is_outdated(a_record(stamp=at("10:00:05")), sighting, self.BEFORE) is outdated
+
+    def test_a_copy_of_what_is_known_to_be_deleted_does_not_bring_it_back(self) -> None:
+        """The job saw it alive before it went."""
+        sighting = a_sighting(stamp=at("10:00:30"), deleted=True)
+        assert diff.is_outdated(a_record(stamp=at("10:00:05")), sighting, self.BEFORE)
