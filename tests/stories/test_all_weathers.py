@@ -160,6 +160,7 @@ NOT_WEATHER = {
     "DEFECT": "is not Salesforce's",
     "REFRESH_TOKEN": "needs a store without one",
     "SECRET_KEY": "needs a store of another key",
+    "TOO_MANY_MISSING": "needs a comparison of ids",
 }
 ERRORS = {
     Action.RETRY: TryLater,

@@ -1,17 +1,22 @@
 """A feed that starts from the past of a large object: a job reads it, beside the polls, and nothing falls between."""
 
 import asyncio
+import shutil
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from mortal import DiesAt, ProcessDied
 from world import World
 
 from salesforce_poller.admin.upkeep import Upkeep
-from salesforce_poller.errors import PollerError, Stopped
+from salesforce_poller.errors import PollerError, Stopped, StoreError
 from salesforce_poller.model import Kind, Watermarks
+from salesforce_poller.polling import backfill
 from salesforce_poller.salesforce.transport import NoAnswer
 
 WAITING: dict[str, Any] = {"start": "beginning", "bulk_above": 0}
@@ -352,3 +357,52 @@ async def test_pages_that_do_not_get_through_become_smaller(world: World) -> Non
     await until_done(world)
     assert await snapshots(world) == Counter(leads)
     assert world.feed()._backfill._job._most_rows == 2_500
+
+
+@pytest.mark.filterwarnings(
+    # A process that dies closes nothing; what it leaves open is not the house's untidiness.
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+async def test_a_process_that_dies_anywhere_in_a_page_loses_and_repeats_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at ever later moments of a turn, between all transactions of a page; people work on meanwhile."""
+    monkeypatch.setattr(backfill, "ROWS_AT_ONCE", 3)
+    leads = some_leads(world, 120)
+    slow_jobs(world, page=10)
+    await world.watch(**WAITING)
+    rows: list[int] = []
+    for awaits in range(160, 250, 12):
+        world.pass_time(61)
+        world.org.update(leads[awaits // 3], Company=f"Changed {awaits}")
+        grave = tmp_path / f"after {awaits}"
+        grave.mkdir()
+
+        def bury(grave: Path = grave) -> None:
+            for name in ("store.db", "store.db-wal"):  # in this order, a checkpoint in between does no harm
+                with suppress(FileNotFoundError):
+                    shutil.copy(world.folder / name, grave / name)
+
+        world.budget.is_roomy = lambda: False  # type: ignore[method-assign]  # a page a turn
+        try:
+            await DiesAt(world.feed().tick(), awaits, bury)
+        except ProcessDied:
+            pass
+        except BaseExceptionGroup as group:  # the network library died in a task group
+            if group.subgroup(ProcessDied) is None:
+                raise
+        if any(grave.iterdir()):
+            world.folder = grave
+        with suppress(StoreError):  # what died may still hold its file
+            await world.end()
+        await world.start(world._url)
+        rows.append((await marks_of(world)).backfill_rows)
+    assert rows[0] == 0, "it died before the first page was on disk"
+    assert len(rows) > rows[-1] / 10 > 1, "and later on with and without a page"
+    await until_done(world)
+    await world.settle()
+    assert await world.judge() == []
+    told = {str(event.record_id) for event in await world.events()}
+    assert told == set(leads)
+    assert max((await snapshots(world)).values()) == 1
