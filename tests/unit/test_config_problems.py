@@ -51,6 +51,11 @@ OBJECT_PROBLEMS = [
     ("where = 'A = 1 LIMIT 5'", "where: should be a condition only, without LIMIT"),
     ("where = ''", "where: is empty"),
     ("where = 5", "where: Input should be a valid string"),
+    ("bulk_above = 'always'", "bulk_above: should be a number of records"),
+    ("bulk_above = -1", "bulk_above: should be a number of records"),
+    ("reconcile = '5m'", "reconcile: should be at least 1h"),
+    ("reconcile_limit = '110%'", "reconcile_limit: should be a share"),
+    ("reconcile_limit = 5", "reconcile_limit: should be a share"),
     ("baseline = 'maybe'", "baseline: Input should be a valid boolean"),
 ]
 
