@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from salesforce_poller.polling.timetable import step_of
 from salesforce_poller.salesforce.questions import MOST_QUERIES
@@ -84,7 +85,13 @@ def calls_by_interval(intervals: Iterable[timedelta]) -> dict[timedelta, float]:
 
 def calls_per_day(intervals: Iterable[timedelta]) -> float:
     """Return how many requests feeds of these intervals need in 24 hours when those that meet share them."""
-    every = list(intervals)
+    return _calls_per_day(tuple(sorted(intervals)))
+
+
+@lru_cache(maxsize=256)
+def _calls_per_day(every: tuple[timedelta, ...]) -> float:
+    # A grid of seconds that does not come round in a day has 86,400 of them, and a stretch is chosen at every step,
+    # from many: each day is laid out once.
     costs = calls_by_interval(every)
     return sum(costs[one] for one in every)
 

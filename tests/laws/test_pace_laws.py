@@ -1,8 +1,10 @@
 """What polling/pace.py must keep whatever was spent and whoever rides: the budget of every 24 hours."""
 
 import math
+from collections.abc import Iterable
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,3 +88,20 @@ def test_the_intervals_that_are_suggested_fit(riders: list[pace.Rider], budget: 
     stretched = {name: feeds[name].model_copy(update={"every": every}) for name, every in suggested.items()}
     assert forecast.of_org(stretched).calls <= budget
     assert all(every >= feeds[name].every for name, every in suggested.items())
+
+
+def test_a_day_is_laid_out_once_however_often_a_stretch_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals that meet rarely make a long day, and over budget a stretch is chosen at every step, from a ladder."""
+    laid_out: list[int] = []
+    lay_out = pace.calls_by_interval
+
+    def counted(intervals: Iterable[timedelta]) -> dict[timedelta, float]:
+        laid_out.append(1)
+        return lay_out(intervals)
+
+    monkeypatch.setattr(pace, "calls_by_interval", counted)
+    pace._calls_per_day.cache_clear()
+    riders = [pace.Rider(timedelta(seconds=seconds), 1 + seconds % 3) for seconds in (7, 61, 3_599)]
+    for calls in range(100, 110):
+        assert pace.stretch_to_fit(riders, calls) > 100
+    assert len(laid_out) <= 10
