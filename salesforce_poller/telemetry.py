@@ -28,7 +28,10 @@ def configure(*, verbose: bool = False, quiet: bool = False, stream: TextIO | No
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
+        # Plain tracebacks: the default ones show local variables, and there are secrets among them.
+        structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)
+        if stream.isatty()
+        else structlog.processors.JSONRenderer()
     )
     if not stream.isatty():
         shared.append(structlog.processors.format_exc_info)

@@ -1,12 +1,17 @@
 """telemetry.py: each trouble of a feed is said once, with all that is known, and its end once."""
 
+import io
+import logging
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+import structlog
 from builders import NOON
 from fakes import FakeClock
 from structlog.testing import capture_logs
 
+from salesforce_poller import telemetry
 from salesforce_poller.errors import PollerError
 from salesforce_poller.model import PollFailure, PollReport
 from salesforce_poller.salesforce import troubles
@@ -95,3 +100,48 @@ def test_routine_is_quiet(kinds: dict[str, int], level: str) -> None:
     with capture_logs() as lines:
         PollLog(FakeClock(NOON)).polled(PollReport("acme", "Lead", "poll", 2, kinds))
     assert lines == [{"log_level": level, "event": "feed.poll", "org": "acme", "object": "Lead", "rows": 2, **kinds}]
+
+
+class Terminal(io.StringIO):
+    """What a person looks at; or, where it is none, a pipe."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return self._terminal
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Take back what ``configure`` sets for the whole process."""
+    root, processors = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**processors)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_as_before")
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_traceback_shows_no_local_variables(*, terminal: bool, ours: bool) -> None:
+    """Headers and forms with secrets are among them, wherever a defect is; ours, or told of by a library."""
+    stream = Terminal(terminal=terminal)
+    telemetry.configure(stream=stream)
+    where = structlog.get_logger() if ours else logging.getLogger("apscheduler.executors")
+
+    def send(form: dict[str, str]) -> None:
+        raise KeyError(len(form))
+
+    try:
+        send({"client_secret": "0123456789" * 2})
+    except KeyError:
+        where.exception("feed.bug")
+    told = stream.getvalue()
+    assert "in send" in told
+    assert "KeyError" in told
+    assert "01234567890123456789" not in told
