@@ -84,11 +84,6 @@ class Facts:
     action: Action | None = None
     scope: Scope = Scope.FEED
 
-    @property
-    def needs_a_person(self) -> bool:
-        """True when there is something to do that this program cannot do itself."""
-        return self.action in {Action.DROP_FIELD, Action.DISBELIEVE, Action.PAUSE_FEED, Action.STOP_ORG}
-
 
 #: Of an error that is not about an answer of Salesforce's.
 NOTHING_KNOWN = Facts()

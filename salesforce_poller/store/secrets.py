@@ -49,7 +49,6 @@ class Secrets:
             raise OrgRefused(
                 f"cannot decrypt the stored {name} of {org}: [store] secret_key is another one than it was encrypted "
                 "with",
-                code="SECRET_KEY",
             ) from exc
 
     async def save(self, org: str, name: str, secret: str, at: datetime) -> None:

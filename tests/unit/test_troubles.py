@@ -232,7 +232,6 @@ class TestFacts:
         assert (facts.action, facts.scope) == (Action.STOP_ORG, Scope.ORG)
         assert "Professional Edition" in facts.advice
         assert facts.help_url == trouble_table.EDITIONS
-        assert facts.needs_a_person
 
     def test_foreign_text_is_capped_everywhere(self) -> None:
         """A body is not a log."""
