@@ -6,8 +6,8 @@ For each org: the login, then every feed: can the object be read, are all its fi
 what will it cost. For each sink: can it be reached. Each is a :class:`Finding`, told as soon as it is known.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -56,11 +56,12 @@ def calls_per_day(config: Config) -> dict[str, int]:
     return {name: forecast.of_org(org.objects).calls for name, org in config.orgs.items()}
 
 
-async def findings(config: Config, *, clock: Clock) -> AsyncIterator[Finding]:
+async def findings(config: Config, *, clock: Clock) -> AsyncGenerator[Finding, None]:
     """Check everything, in the order of the file."""
     for name, org in config.orgs.items():
-        async for finding in _check_org(name, org, config.store, clock):
-            yield finding
+        async with aclosing(_check_org(name, org, config.store, clock)) as found:
+            async for finding in found:
+                yield finding
     for name, settings in config.sinks.items():
         sink = catalogue.build(settings, clock)
         try:
@@ -72,7 +73,9 @@ async def findings(config: Config, *, clock: Clock) -> AsyncIterator[Finding]:
         yield Finding(Mark.GOOD if reached else Mark.BAD, f"sink {name}", receipt.detail or "can be reached")
 
 
-async def _check_org(name: str, settings: OrgConfig, store: StoreSettings, clock: Clock) -> AsyncIterator[Finding]:
+async def _check_org(
+    name: str, settings: OrgConfig, store: StoreSettings, clock: Clock
+) -> AsyncGenerator[Finding, None]:
     async with AsyncExitStack() as stack:
         try:
             org = await stack.enter_async_context(orgs.opened(name, settings, store, clock=clock))
@@ -134,7 +137,9 @@ def _check_budget(name: str, settings: OrgConfig, usage: Usage | None) -> Findin
     return Finding(Mark.BAD, name, f"{told}. Intervals would be stretched; this `every` would fit: {fitting}")
 
 
-async def _check_feed(org: Org, about: str, schema: Schema, feed: FeedSettings, calls: int) -> AsyncIterator[Finding]:
+async def _check_feed(
+    org: Org, about: str, schema: Schema, feed: FeedSettings, calls: int
+) -> AsyncGenerator[Finding, None]:
     if schema.dropped:
         told = f"cannot read {', '.join(schema.dropped)}: no such field, or hidden from this user"
         wanted = permissions.fields(schema.object, schema.dropped)

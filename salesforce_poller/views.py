@@ -6,7 +6,7 @@ Each has a form for people (tables that fit one screen) and one for programs (``
 import asyncio
 import webbrowser
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,10 +55,11 @@ async def show_findings(config: Config, *, clock: Clock, as_json: bool) -> bool:
     if not as_json:
         console.print(f"Checking, for about {check.calls_needed(config)} API calls …\n")
     found = []
-    async for finding in check.findings(config, clock=clock):
-        found.append(finding)
-        if not as_json:
-            console.print(f"{_MARKS[finding.mark]} [bold]{escape(finding.about)}[/]  {escape(finding.text)}")
+    async with aclosing(check.findings(config, clock=clock)) as findings:  # also when nobody reads on (`| head`)
+        async for finding in findings:
+            found.append(finding)
+            if not as_json:
+                console.print(f"{_MARKS[finding.mark]} [bold]{escape(finding.about)}[/]  {escape(finding.text)}")
     good = not any(finding.mark is check.Mark.BAD for finding in found)
     calls = check.calls_per_day(config)
     if as_json:

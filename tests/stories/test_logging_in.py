@@ -16,10 +16,12 @@ import pytest
 from credentials import a_secret_key
 from logins import START, Desk, a_desk
 from polling_builders import some_marks
+from rich.console import Console
 
 from salesforce_poller import app, check, config, login, views
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import ConfigError, LoginRefused, OrgRefused, Stopped, StoreInUse, TryLater
+from salesforce_poller.store.store import Store
 
 CONFIG = """
 [store]
@@ -289,6 +291,22 @@ class TestTrouble:
         assert {one.about: one.mark for one in findings if one.about == "acme"} == {"acme": check.Mark.BAD}
         assert {one.mark for one in findings if one.about == "other"} == {check.Mark.GOOD}
         assert person.told == []
+
+    async def test_a_check_that_nobody_reads_to_its_end_lets_the_store_go(
+        self, desk: Desk, settings: config.Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As in ``check | head -1``: all is closed in its order, and the next command finds the store free."""
+
+        class Gone(Console):
+            def print(self, *said: Any, **_how: Any) -> None:
+                if "acme" in str(said):
+                    raise BrokenPipeError
+
+        monkeypatch.setattr(views, "_console", Gone)
+        with pytest.raises(BrokenPipeError) as caught:
+            await views.show_findings(settings, clock=desk.machine, as_json=False)
+        async with Store(str(desk.path)):
+            assert caught.value.__traceback__  # what was left open would be held by it
 
     async def test_a_taken_port_is_told(self, desk: Desk, settings: config.Config, person: Person) -> None:
         """With what else has to be changed."""
