@@ -133,7 +133,7 @@ class TestReading:
     @pytest.mark.parametrize("names", [[None, None], ["part0", "part0"], ["part1", "part2"]])
     def test_a_composite_with_other_parts_than_were_asked_for_is_a_bad_moment(self, names: list[str | None]) -> None:
         """Rows of one object must never be taken for those of another."""
-        parts = [{"referenceId": name, "httpStatusCode": 200, "body": {}} for name in names]
+        parts: list[dict[str, object]] = [{"referenceId": name, "httpStatusCode": 200, "body": {}} for name in names]
         with pytest.raises(TryLater, match="not what was asked for"):
             wire.read_parts({"compositeResponse": parts}, 2)
 
