@@ -39,12 +39,10 @@ def test_no_higher_rate_would_do(hours: dict[int, int], budget: int) -> None:
     """It is the highest one, apart from the reserve for what cannot be planned: nobody is slowed down for nothing."""
     spent = [pace.Spent(age * HOUR, calls) for age, calls in hours.items()]
     rate = pace.sustainable(spent, budget)
-    higher = rate.calls_per_day * 1.1 + 0.1 * budget
-    over = False
-    for ahead in range(1, 25):
-        still = sum(calls for age, calls in hours.items() if age + ahead <= 24)
-        over = over or still + higher * ahead / 24 > budget
-    assert over or rate.calls_per_day >= 0.98 * budget
+    bound_h = rate.bound_for / HOUR
+    higher = rate.calls_per_day + 0.03 * budget * 24 / bound_h
+    still = sum(calls for age, calls in hours.items() if age + bound_h <= 24 + 1e-9)
+    assert still + higher * bound_h / 24 > budget
 
 
 @given(riders=RIDERS)

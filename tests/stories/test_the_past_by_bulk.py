@@ -14,7 +14,7 @@ from mortal import DiesAt, ProcessDied
 from world import World
 
 from salesforce_poller.admin.upkeep import Upkeep
-from salesforce_poller.errors import PollerError, Stopped, StoreError
+from salesforce_poller.errors import PollerError, Stopped
 from salesforce_poller.model import Kind, Watermarks
 from salesforce_poller.polling import backfill
 from salesforce_poller.salesforce.transport import NoAnswer
@@ -394,9 +394,7 @@ async def test_a_process_that_dies_anywhere_in_a_page_loses_and_repeats_nothing(
                 raise
         if any(grave.iterdir()):
             world.folder = grave
-        with suppress(StoreError):  # what died may still hold its file
-            await world.end()
-        await world.start(world._url)
+        await world.restart(died=True)
         rows.append((await marks_of(world)).backfill_rows)
     assert rows[0] == 0, "it died before the first page was on disk"
     assert len(rows) > rows[-1] / 10 > 1, "and later on with and without a page"
