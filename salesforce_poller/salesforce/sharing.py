@@ -103,11 +103,13 @@ class Round:
         """Send one load. What may be the fault of a single rider is asked again one by one, so that only it fails."""
         try:
             async with self._at_once:
+                if not _still_waited_for(load):
+                    return
                 answers = await self._org.ask(*(request for bundle in load for request in bundle.requests))
         except Exception as exc:  # noqa: BLE001  # every rider must hear of it, whatever it is
             if len(load) > 1 and _may_be_one_of_them(exc):
                 log.info("org.asked_apart", org=self._org.name, feeds=len(load), error=str(exc))
-                await asyncio.gather(*(self._carry([bundle]) for bundle in load))
+                await asyncio.gather(*(self._carry([bundle]) for bundle in _still_waited_for(load)))
                 return
             for bundle in load:
                 bundle.seat.alone = _may_be_one_of_them(exc)
@@ -180,6 +182,11 @@ class Seat(Questions):
     def server_now(self) -> datetime:
         """Return Salesforce's time."""
         return self._org.server_now()
+
+
+def _still_waited_for(load: Sequence[Bundle]) -> list[Bundle]:
+    """Return the bundles whose riders have not been called off: at the end of the program nobody waits any more."""
+    return [bundle for bundle in load if not bundle.answers.done()]
 
 
 def _came_to_nothing(answers: Sequence[Any | PollerError]) -> bool:

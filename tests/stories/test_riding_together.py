@@ -1,5 +1,7 @@
 """Feeds of one org share their calls: how many they need, and that what happens to one never touches the others."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -154,3 +156,28 @@ async def test_a_poll_that_gets_no_answer_takes_the_others_with_it_once(
     before = world.client.calls
     await world.sail(fleet, 60)
     assert world.client.calls - before == 1, "all together again"
+
+
+async def test_nothing_is_asked_for_feeds_that_were_called_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the program cuts off what takes too long; its store and its connections are closed next."""
+    fleet = await world.gather(FIVE)
+    await world.sail(fleet, 60)
+    asked, closed, sent = asyncio.Event(), asyncio.Event(), []
+
+    async def cut_off(kind: str, *_place: str, **_more: Any) -> Any:
+        sent.append(kind)
+        asked.set()
+        await closed.wait()
+        raise NoAnswer("the connection was closed")
+
+    monkeypatch.setattr(world.client, "send", cut_off)
+    world.pass_time(60)
+    ticking = asyncio.create_task(fleet.tick())
+    await asked.wait()
+    ticking.cancel()
+    with suppress(asyncio.CancelledError):
+        await ticking
+    closed.set()
+    for _ in range(20):
+        await asyncio.sleep(0)  # noqa: TID251  # a turn of the loop, not a wait
+    assert sent == ["composite"]
