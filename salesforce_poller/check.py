@@ -2,8 +2,9 @@
 
 Only a login may bring a new refresh token, which is stored.
 
-For each org: the login, then every feed: can the object be read, are all its fields there, can its deletions be seen,
-what will it cost. For each sink: can it be reached. Each is a :class:`Finding`, told as soon as it is known.
+For each org: the login, whether it is the org that the store is about, then every feed: can the object be read, are
+all its fields there, can its deletions be seen, what will it cost. For each sink: can it be reached. Each is a
+:class:`Finding`, told as soon as it is known.
 """
 
 from collections.abc import AsyncGenerator
@@ -15,7 +16,7 @@ from enum import Enum
 from salesforce_poller import orgs
 from salesforce_poller.clock import Clock, write_span
 from salesforce_poller.config import Config, OrgConfig
-from salesforce_poller.errors import ObjectUnknown, OrgRefused, PollerError, Refused
+from salesforce_poller.errors import ObjectUnknown, OrgRefused, PollerError, Refused, StoreError
 from salesforce_poller.model import Verdict
 from salesforce_poller.polling import columns, forecast, plan
 from salesforce_poller.polling.schema import Schema
@@ -79,6 +80,8 @@ async def _check_org(
     async with AsyncExitStack() as stack:
         try:
             org = await stack.enter_async_context(orgs.opened(name, settings, store, clock=clock))
+            if note := await _remind(org, store):
+                yield note
             await org.login()
             organization_id = await org.organization_id()
         except PollerError as exc:
@@ -103,6 +106,17 @@ async def _check_org(
                     yield finding
             except PollerError as exc:
                 yield Finding(Mark.BAD, about, _explained(exc, object_name))
+
+
+async def _remind(org: Org, store: StoreSettings) -> Finding | None:
+    """Have an org refuse to be another one than its feeds were read from, as it will in the daemon."""
+    try:
+        known = await orgs.known_organization(org.name, store)
+    except StoreError as exc:
+        return Finding(Mark.NOTE, org.name, f"whether it is the org that was read before cannot be told: {exc}")
+    if known is not None:
+        org.expect(known)
+    return None
 
 
 async def _check_limits(org: Org) -> tuple[Usage | None, Finding]:

@@ -5,6 +5,7 @@ Called by ``check.py``, ``views.py`` and ``login.py``. The daemon does not come 
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import StoreInUse
@@ -30,6 +31,17 @@ async def opened(name: str, settings: OrgSettings, store: StoreSettings, *, cloc
         yield await stack.enter_async_context(Org(name, settings, clock=clock, keeper=keeper))
 
 
+async def known_organization(name: str, settings: StoreSettings) -> str | None:
+    """Return the organisation that an org's feeds were read from; None before the first of them was.
+
+    Works beside a running daemon. Raises StoreError when the store cannot be read.
+    """
+    if not _is_there(settings):
+        return None
+    async with Store(settings.path, writable=False) as store:
+        return next((feed.marks.organization_id for feed in await store.feeds.health() if feed.org == name), None)
+
+
 @asynccontextmanager
 async def store_for_tokens(settings: StoreSettings) -> AsyncIterator[Store]:
     """Open the store for reading and writing refresh tokens; raises like :func:`opened`."""
@@ -43,3 +55,7 @@ async def store_for_tokens(settings: StoreSettings) -> AsyncIterator[Store]:
                 "start it again afterwards"
             ) from exc
         yield store
+
+
+def _is_there(settings: StoreSettings) -> bool:
+    return Path(settings.path).exists()

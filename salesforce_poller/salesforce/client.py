@@ -100,6 +100,10 @@ class Org(Questions):
         """Return the organisation's own id (18 characters)."""
         return await self._session.organization_id()
 
+    def expect(self, organization_id: str) -> None:
+        """Refuse to be another organisation than this one, from the next login on."""
+        self._session.expect(organization_id)
+
     def server_now(self) -> datetime:
         """Return Salesforce's time; see ``transport.py``."""
         return self._transport.server_now()

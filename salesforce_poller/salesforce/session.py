@@ -180,8 +180,7 @@ class Session:
             self._known_organization = have
         if have != self._known_organization:
             raise OrgRefused(
-                f"this is organisation {have} now, and was {self._known_organization} (a refreshed sandbox?); "
-                "give the org another name in the configuration, or start with a new store",
+                f"this is organisation {have} now, and was {self._known_organization} (a refreshed sandbox?)",
                 facts=troubles.our_facts("OTHER_ORGANIZATION"),
             )
 

@@ -112,6 +112,36 @@ async def test_check_says_once_that_a_whole_org_is_closed(
     assert "View Setup" not in bad
 
 
+async def test_check_refuses_an_org_that_the_daemon_would_refuse(
+    world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refreshed sandbox has the same address; what is in the store is not about it."""
+    await world.watch("Lead")
+    await world.poll()
+    known, world.org.organization_id = world.org.organization_id, "00D000000000ZZZEA2"
+    world.org.sessions.expire()
+    assert not await views.show_findings(settings, clock=world.machine, as_json=True)
+    findings = orjson.loads(capsys.readouterr().out)["findings"]
+    [told] = [one for one in findings if one["about"].startswith("acme")]
+    assert told["mark"] == "bad"
+    assert f"this is organisation 00D000000000ZZZEA2 now, and was {known}" in told["text"]
+    assert "give the org another name in the configuration" in told["text"]
+
+
+async def test_check_goes_on_where_the_store_cannot_be_read(
+    world: World, settings: config.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It then says that it cannot compare; `run` will say more."""
+    await world.end()
+    (tmp_path / "store.db").write_bytes(b"no database at all, but long enough to be taken for something")
+    await views.show_findings(settings, clock=world.machine, as_json=True)
+    findings = orjson.loads(capsys.readouterr().out)["findings"]
+    told = [(one["mark"], one["text"]) for one in findings if one["about"] == "acme"]
+    assert told[0][0] == "note"
+    assert "the org that was read before cannot be told: cannot use the store" in told[0][1]
+    assert told[1][0] == "good"
+
+
 async def test_status_says_what_is_wrong_and_what_to_do(
     world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
