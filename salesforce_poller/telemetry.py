@@ -85,7 +85,9 @@ class PollLog:
 
     def _failed(self, failure: PollFailure, event: str = "feed.failed") -> None:
         whole_org = failure.facts.scope is Scope.ORG
-        fields: dict[str, object] = {"org": failure.org, "object": failure.object, "error": failure.error}
+        fields: dict[str, object] = {"org": failure.org, "error": failure.error}
+        if not whole_org:
+            fields["object"] = failure.object
         if not self._spells.failed(failure, self._clock.now()):
             log.debug(event, **fields, next_try_s=round(failure.pause, 1))
             return

@@ -14,6 +14,7 @@ import structlog
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import FieldsUnknown, LoginRefused, ObjectUnknown, Refused, TryLater
 from salesforce_poller.polling import schema
+from salesforce_poller.salesforce import troubles
 from salesforce_poller.salesforce.describe import ObjectInfo
 from salesforce_poller.salesforce.questions import Questions
 
@@ -104,7 +105,7 @@ async def describe_feed(
     """Choose a feed's columns (1 call to describe the object, 1 for each parent that a wanted path leads to)."""
     info = await org.describe(object_name)
     if info.name != object_name:
-        raise Refused(f"{object_name} is spelled {info.name}; write it so in the configuration", code="SPELLING")
+        raise Refused(f"{object_name} is spelled {info.name}", facts=troubles.our_facts("SPELLING"))
     parents: dict[str, ObjectInfo | None] = {}
     while missing := schema.parents_to_describe(info, wanted, parents):
         for name in sorted(missing):

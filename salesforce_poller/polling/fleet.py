@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 #: How often the org is asked for its limits, beyond what every answer says of them.
 _LIMITS_EVERY = timedelta(days=1).total_seconds()
+#: A budget that has fewer calls than this left keeps them for polls.
+_CALLS_TO_SPARE = 20
 #: Feeds of long intervals are looked at this often as well: one whose turn did not work out must not wait for the next.
 _LOOK_EVERY = timedelta(minutes=1)
 
@@ -99,7 +101,7 @@ class Fleet:
     async def _ask_limits(self) -> None:
         """Ask for the org's limits at the start and once a day; a user who may not ask is told by every answer."""
         now = self._clock.monotonic()
-        if now < self._limits_due:
+        if now < self._limits_due or self._budget.limit - self._budget.spent < _CALLS_TO_SPARE:
             return
         self._limits_due = now + _LIMITS_EVERY
         try:
@@ -124,5 +126,6 @@ class Fleet:
 
     def _is_due(self, member: Member, step: int) -> bool:
         settings = member.feed.settings
-        every = settings.every / self.step * pace.factor(self._budget.stretch, settings.priority)
+        stretched = settings.every * pace.factor(self._budget.stretch, settings.priority)
+        every = max(settings.every, min(stretched, pace.DAY)) / self.step
         return member.feed.free and (member.feed.behind or is_due(step, member.last, every))

@@ -211,7 +211,8 @@ class Feed:
         """Begin a feed that has never run."""
         now, self._sweep_error = self._org.server_now(), None
         if (told_since := plan.told_since(self.settings)) and told_since > now:
-            raise Refused(f"start = {told_since.isoformat()} lies in the future; the feed begins then")
+            told = f"start = {told_since.isoformat()} lies in the future; the feed begins then"
+            raise Refused(told, facts=troubles.our_facts("START_IN_FUTURE"))
         covered = min(now, await self._covered_at_start(columns, now))
         marks = plan.first_marks(self.settings, covered, now, await self._org.organization_id())
         if not marks.primed:

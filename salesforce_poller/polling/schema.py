@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from salesforce_poller.errors import Refused
+from salesforce_poller.salesforce import troubles
 from salesforce_poller.salesforce.describe import FieldInfo, ObjectInfo
 
 #: In this order: Salesforce itself falls back to LastModifiedDate (Get Updated, REST API Developer Guide); objects that
@@ -128,9 +129,12 @@ def _targets(info: ObjectInfo, relationship: str) -> tuple[str, ...]:
 
 def _stamp_field(info: ObjectInfo) -> str:
     if not info.queryable:
-        raise Refused(f"{info.name} cannot be queried, so it cannot be polled")
+        raise Refused(
+            f"{info.name} cannot be queried, so it cannot be polled", facts=troubles.our_facts("NOT_POLLABLE")
+        )
     for name in STAMP_FIELDS:
         field = info.fields.get(name)
         if field and field.filterable and field.sortable:
             return name
-    raise Refused(f"{info.name} has no SystemModstamp, LastModifiedDate or CreatedDate to poll by")
+    told = f"{info.name} has no SystemModstamp, LastModifiedDate or CreatedDate to poll by"
+    raise Refused(told, facts=troubles.our_facts("NOT_POLLABLE"))

@@ -311,6 +311,12 @@ OURS = (
     Trouble("OTHER_ORGANIZATION", Action.STOP_ORG, "this is another org than the one that was read before",
         "a refreshed sandbox: give the org another name in the configuration, or start with a new store",
         MY_DOMAIN, scope=_ORG),
+    Trouble("SPELLING", Action.PAUSE_FEED, "the object is spelled otherwise in Salesforce",
+        "write its API name as Salesforce has it", OBJECTS),
+    Trouble("NOT_POLLABLE", Action.PAUSE_FEED, "the object cannot be queried, or has nothing to poll by",
+        "take it out of the configuration; `salesforce-poller objects ORG` lists what can be polled", OBJECTS),
+    Trouble("START_IN_FUTURE", Action.PAUSE_FEED, "the feed's `start` lies in the future",
+        "nothing, if that is meant: the feed begins then", ""),
     Trouble("TOO_MANY_MISSING", Action.DISBELIEVE,
         "so many known records are not there any more that it is no deletion, but a change of what the user may see",
         "look what has changed in the user's permissions or the org's sharing; if the records are really gone, raise "

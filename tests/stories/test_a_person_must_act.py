@@ -70,7 +70,7 @@ async def test_an_org_that_is_closed_is_said_once_and_so_is_its_return(world: Wo
     for _ in range(16):
         await tick(world, 60, "Lead", "Contact", "Account")
     assert await world.store.feeds.open_troubles() == []
-    assert said(world) == [("org.failed", "Lead"), ("org.recovered", "acme")]
+    assert said(world) == [("org.failed", "acme"), ("org.recovered", "acme")]
 
 
 async def test_a_limit_of_the_org_is_told_and_over_with_the_next_answer(world: World) -> None:
@@ -84,7 +84,7 @@ async def test_a_limit_of_the_org_is_told_and_over_with_the_next_answer(world: W
     assert (trouble.object, trouble.name) == (None, "DAILY_LIMIT")
     await tick(world, 900, "Lead")
     assert await world.store.feeds.open_troubles() == []
-    assert said(world)[:2] == [("org.failed", "Lead"), ("org.recovered", "acme")]
+    assert said(world)[:2] == [("org.failed", "acme"), ("org.recovered", "acme")]
 
 
 async def test_a_sweep_that_is_refused_is_a_trouble_while_polls_go_on(world: World) -> None:

@@ -161,6 +161,9 @@ NOT_WEATHER = {
     "REFRESH_TOKEN": "needs a store without one",
     "SECRET_KEY": "needs a store of another key",
     "TOO_MANY_MISSING": "needs a comparison of ids",
+    "SPELLING": "needs a configuration that writes a name otherwise",
+    "NOT_POLLABLE": "needs an object that cannot be polled",
+    "START_IN_FUTURE": "needs a configuration that is ahead of its time",
 }
 ERRORS = {
     Action.RETRY: TryLater,
