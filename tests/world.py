@@ -44,11 +44,18 @@ class World:
     """See the caption. Everything random comes from ``seed``."""
 
     def __init__(
-        self, folder: Path, *, seed: int = 7, skew: timedelta = timedelta(0), clock: FakeClock | None = None
+        self,
+        folder: Path,
+        *,
+        seed: int = 7,
+        skew: timedelta = timedelta(0),
+        clock: FakeClock | None = None,
+        things: int = 0,
+        wide: bool = False,
     ) -> None:
         self.seed = seed
         self.folder = folder
-        self.org = Org(clock=OrgClock(START, speed=0), seed=seed)
+        self.org = Org(clock=OrgClock(START, speed=0), seed=seed, things=things, wide=wide)
         self.machine = clock or FakeClock(START + skew)
         self.reports: list[PollReport | PollFailure] = []
         self.stop = asyncio.Event()
@@ -199,9 +206,11 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(folder: Path, *, seed: int = 7, skew: timedelta = timedelta(0)) -> AsyncIterator[World]:
-    """Open a world; ``skew`` is how far the machine's clock is ahead of the org's."""
-    world = World(folder, seed=seed, skew=skew)
+async def a_world(
+    folder: Path, *, seed: int = 7, skew: timedelta = timedelta(0), things: int = 0, wide: bool = False
+) -> AsyncIterator[World]:
+    """Open a world; ``skew`` is how far the machine's clock is ahead of the org's, the rest are the org's."""
+    world = World(folder, seed=seed, skew=skew, things=things, wide=wide)
     async with server.serve(server.build(world.org)) as url:
         await world.start(url)
         try:

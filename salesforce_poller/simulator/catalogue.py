@@ -20,6 +20,7 @@ from salesforce_poller.simulator.objects.product2 import PRODUCT2
 from salesforce_poller.simulator.objects.task import TASK
 from salesforce_poller.simulator.objects.thing import thing
 from salesforce_poller.simulator.objects.user import USER
+from salesforce_poller.simulator.objects.wide import WIDE
 from salesforce_poller.simulator.schema import Child, Field, ObjectType
 
 __all__ = ["Child", "Field", "ObjectType", "catalogue"]
@@ -30,10 +31,10 @@ _OBJECTS = (
 )
 
 
-def catalogue(things: int = 0) -> dict[str, ObjectType]:
-    """All objects by API name, in alphabetical order; at the end so many custom ones that are all alike."""
+def catalogue(things: int = 0, *, wide: bool = False) -> dict[str, ObjectType]:
+    """All objects by API name, in alphabetical order; then so many custom ones that are all alike, and Wide__c."""
     standard = {each.name: replace(each, children=_children(each.name)) for each in _OBJECTS}
-    more = (thing(number) for number in range(1, things + 1))
+    more = [thing(number) for number in range(1, things + 1)] + [WIDE] * wide
     return standard | {each.name: each for each in more}
 
 

@@ -44,7 +44,7 @@ class Org:
     `clock` is its time; `seed` makes everything random in it repeatable; `edition` decides the API allowance (one of
     `metering.ALLOWANCES`); `app` is the client it lets in; `undocumented` answers what Salesforce leaves open;
     `capacity` is how many records the recycle bin, and lines the delete log, hold; `things` how many custom objects
-    there are beside the usual ones.
+    there are beside the usual ones, and `wide` whether one with 500 custom fields is.
     Statements raise `errors.ApiError`, with the codes of the REST API.
     """
 
@@ -59,6 +59,7 @@ class Org:
         undocumented: Undocumented | None = None,
         capacity: int = CAPACITY,
         things: int = 0,
+        wide: bool = False,
     ) -> None:
         self.clock = clock
         self.edition = edition
@@ -77,7 +78,7 @@ class Org:
         self.login_rate = LoginRate()
         self.cursors = Cursors()
         self.access = Access(clock.now())
-        self.storage = Storage(clock, catalogue(things), capacity=capacity)
+        self.storage = Storage(clock, catalogue(things, wide=wide), capacity=capacity)
         self.bulk = Bulk(self, clock.now, self.rng)
         self.storage.before_commit = self.access.before_change = self.bulk.run_due
         self._by_lower_name = {name.lower(): type_ for name, type_ in self.storage.types.items()}
