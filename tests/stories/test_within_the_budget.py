@@ -3,39 +3,44 @@
 import itertools
 from datetime import datetime, timedelta
 
+import pytest
 from world import World
 
+from salesforce_poller.model import PollFailure
 from salesforce_poller.polling.fleet import Fleet
 
 DAY = timedelta(hours=24)
 TWO: dict[str, dict[str, object]] = {"Lead": {}, "Contact": {}}
 
 
-async def sail(world: World, fleet: Fleet, hours: float) -> list[datetime]:
-    """Give the fleet its turns for some hours; returns the instant of each call that was made."""
+async def sail(world: World, fleet: Fleet, hours: float, *, minutes: int = 1) -> list[datetime]:
+    """Give the fleet a turn every so many minutes for some hours; returns the instant of each call that was made."""
     made: list[datetime] = []
-    for _ in range(round(hours * 60)):
+    for _ in range(round(hours * 60 / minutes)):
         before = world.client.calls
-        world.pass_time(60)
+        world.pass_time(60 * minutes)
         await fleet.tick()
         made += [world.machine.now()] * (world.client.calls - before)
     return made
 
 
-async def test_the_budget_holds_in_every_24_hours_and_nothing_is_lost(world: World) -> None:
-    """A quarter of the calls that polling every minute needs: polls are stretched, evenly, and find everything."""
-    fleet = await world.gather(TWO, api_budget=360)
-    made = await sail(world, fleet, 6)
+@pytest.mark.parametrize(("budget", "minutes", "longest"), [(360, 1, 12), (146, 4, 60)], ids=["a quarter", "a tenth"])
+async def test_the_budget_holds_in_every_24_hours_and_nothing_is_lost(
+    world: World, budget: int, minutes: int, longest: int
+) -> None:
+    """A part of the calls that polling every minute needs: polls are stretched, evenly, and find everything."""
+    fleet = await world.gather(TWO, api_budget=budget)
+    made = await sail(world, fleet, 6, minutes=minutes)
     world.org.insert("Lead", LastName="Ng", Company="Acme")
     doomed = world.org.insert("Contact", LastName="Gone")
-    made += await sail(world, fleet, 1)
+    made += await sail(world, fleet, 1, minutes=minutes)
     world.org.hard_delete(doomed)
-    made += await sail(world, fleet, 21)
+    made += await sail(world, fleet, 21, minutes=minutes)
     for end in made:
-        assert sum(end - DAY < at <= end for at in made) <= 360
-    assert len(made) > 360, "it goes on when calls come back"
+        assert sum(end - DAY < at <= end for at in made) <= budget
+    assert len(made) > budget, "it goes on when calls come back"
     gaps = [later - earlier for earlier, later in itertools.pairwise(made)]
-    assert max(gaps) <= timedelta(minutes=12), "evenly: never a long silence"
+    assert max(gaps) <= timedelta(minutes=longest), "evenly: never a long silence"
     assert await world.judge("Lead") == await world.judge("Contact") == []
 
 
@@ -71,6 +76,28 @@ async def test_the_daily_limit_is_waited_out_and_nothing_is_lost(world: World) -
     assert await world.judge("Lead") == []
     assert not world.budget.resting
     assert not world.budget.probing
+
+
+async def test_a_limit_that_holds_for_two_hours_is_probed_rarely_and_left_behind(world: World) -> None:
+    """Others have used everything up, and their calls come back when they are a day old; nobody has to do anything."""
+    fleet = await world.gather(TWO)
+    await world.sail(fleet, 120)
+    doomed = world.org.insert("Contact", LastName="Gone")
+    await world.sail(fleet, 60)
+    world.org.meter.set_usage(15_000, 15_000, world.org.clock.now() - timedelta(hours=22))
+    world.reports.clear()
+    lead = world.org.insert("Lead", LastName="Ng", Company="Acme")
+    world.org.hard_delete(doomed)
+    made = await sail(world, fleet, 119 / 60)
+    assert 2 <= len(made) <= 5, "after a quarter of an hour, half an hour, an hour"
+    assert {report.facts.trouble for report in world.reports if isinstance(report, PollFailure)} == {"DAILY_LIMIT"}
+    assert await world.kinds("Lead", lead) == []
+    await sail(world, fleet, 1.1)
+    assert not world.budget.resting
+    assert not world.budget.probing
+    assert await world.kinds("Lead", lead) == ["created"]
+    assert await world.judge("Lead") == await world.judge("Contact") == []
+    assert await world.store.feeds.open_troubles() == []
 
 
 async def test_peoples_work_comes_first(world: World) -> None:
