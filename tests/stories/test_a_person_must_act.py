@@ -1,10 +1,11 @@
 """What goes wrong with one feed is that feed's alone, is said once, and ends by itself when it is mended."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from world import World
+from world import World, a_world
 
 from salesforce_poller.model import PollFailure
 from salesforce_poller.telemetry import PollLog
@@ -54,6 +55,38 @@ async def test_a_feed_whose_object_vanished_is_paused_and_probed_and_the_others_
     assert [one for one in said(world) if one[1] == "Lead"] == [
         ("feed.failed", "Lead"), ("feed.recovered", "Lead"), ("feed.sweep", "Lead"),
     ]  # fmt: skip
+
+
+async def test_one_broken_object_of_twenty_costs_the_others_nothing(tmp_path: Path) -> None:
+    """They go on at four calls a minute; its probes cost a call each at most, and it comes back by itself."""
+    fields = ("Name", "Colour__c")
+    things = {f"Thing{number:03}__c": {"fields": list(fields)} for number in range(1, 21)}
+    broken, other = "Thing007__c", "Thing015__c"
+    async with a_world(tmp_path, things=20) as world:
+        fleet = await world.gather(things)
+        await world.sail(fleet, 120)
+        changing, doomed = (world.org.insert(broken, Name=name) for name in ("Changing", "Gone"))
+        await world.sail(fleet, 60)
+        world.reports.clear()
+        world.org.disable_object(broken)
+        world.org.update(changing, Colour__c="red")
+        world.org.hard_delete(doomed)
+        thing = world.org.insert(other, Name="Fine")
+        before = world.client.calls_by_kind.copy()
+        await world.sail(fleet, 900)
+        spent = world.client.calls_by_kind - before
+        assert spent["composite"] == 60
+        assert spent.total() <= 63
+        assert await world.kinds(other, thing) == ["created"]
+        failures = [report.object for report in world.reports if isinstance(report, PollFailure)]
+        assert failures == [broken] * 3, "every five minutes"
+        world.org.enable_object(broken)
+        await world.sail(fleet, 660)
+        for name in things:
+            assert await world.judge(name, fields) == []
+        assert [event for event, about in said(world) if about in {broken, "acme"}] == [
+            "feed.failed", "feed.recovered", "feed.sweep",
+        ]  # fmt: skip
 
 
 async def test_an_org_that_is_closed_is_said_once_and_so_is_its_return(world: World) -> None:
