@@ -1,14 +1,13 @@
 """Wide__c: a custom object with as many custom fields as an Enterprise Edition allows, all with long names.
 
-For whoever wants to see what becomes of queries that name them all. Source of the number: Salesforce Help, "Salesforce
-Features and Edition Allocations" (500 custom fields per object); of the longest name: 40 characters before `__c`.
+For whoever wants to see what becomes of queries that name them all: names of 40 characters before `__c`. Source of the
+number: Salesforce Help, "Custom Fields Allowed Per Object".
 """
 
 from salesforce_poller.simulator.objects import kinds as of
 from salesforce_poller.simulator.schema import ObjectType
 
 MOST_FIELDS = 500
-LONGEST_NAME = 40
 
 
 def column(number: int) -> str:
