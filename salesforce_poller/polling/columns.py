@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import FieldsUnknown, LoginRefused, ObjectUnknown, Refused, TryLater
+from salesforce_poller.errors import FieldsUnknown, ObjectUnknown, OrgRefused, Refused, TryLater
 from salesforce_poller.polling import schema
 from salesforce_poller.salesforce import troubles
 from salesforce_poller.salesforce.describe import ObjectInfo
@@ -55,8 +55,8 @@ class Columns:
         try:
             found = await describe_feed(self._org, self._object, self._wanted, self._unusable)
         except (TryLater, Refused) as exc:
-            if self._schema is None or isinstance(exc, LoginRefused):
-                raise
+            if self._schema is None or isinstance(exc, OrgRefused):
+                raise  # the org's trouble, which the turn tells
             log.warning("feed.describe_failed", org=self._org.name, object=self._object, error=str(exc))
             self._due_at = now + _DESCRIBE_AGAIN
             return self._schema

@@ -178,9 +178,9 @@ class Feed:
     async def _turn(self) -> PollReport:
         began = self._clock.monotonic()
         self._intake.begin_turn()
-        columns = await self._columns.current()
         marks = await self._intake.watermarks()
-        await self._check_organization(marks)
+        await self._check_organization(marks)  # before anything else is asked: a stranger is not even described
+        columns = await self._columns.current()
         if marks is None or not marks.primed:
             turn, marks = "start", await self._start(columns)
         elif self._clock.monotonic() >= self._next_sweep:

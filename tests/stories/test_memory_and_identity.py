@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 from world import WATCHED, World
 
 from salesforce_poller.admin.upkeep import Upkeep
@@ -171,6 +172,27 @@ async def test_a_sandbox_that_is_refreshed_under_a_running_daemon_stops_every_fe
         with pytest.raises(OrgRefused, match=f"organisation {other} now"):
             await world.poll(name)
     assert await world.events("Lead") == await world.events("Contact") == []
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+async def test_a_fleet_leaves_a_refreshed_sandbox_alone(world: World, *, restarted: bool) -> None:
+    """No feed asks the new organisation about its records, for hours; nothing of it becomes an event."""
+    objects: dict[str, dict[str, object]] = {"Lead": {}, "Contact": {}, "Account": {}}
+    fleet = await world.gather(objects)
+    await world.sail(fleet, 120)
+    if restarted:
+        await world.restart()
+        fleet = await world.gather(objects)
+    world.org.become("00D000000000ZZZEA2")
+    world.org.insert("Lead", LastName="New", Company="Acme")
+    world.org.tally.clear()
+    with capture_logs() as lines:
+        await world.sail(fleet, 3 * 3_600)
+    assert world.org.tally.metered() == ({"limits": 1} if restarted else {})
+    assert {line["event"] for line in lines if line["log_level"] == "warning"} == set(), "the feeds' reports tell of it"
+    assert await world.events("Lead") == []
+    [trouble] = await world.store.feeds.open_troubles()
+    assert (trouble.object, trouble.name) == (None, "OTHER_ORGANIZATION")
 
 
 async def test_strangers_in_the_delete_log_are_not_ours(world: World) -> None:
