@@ -14,6 +14,9 @@ from aiohttp import web
 
 from salesforce_poller.model import Event, Kind
 
+#: Bytes: a batch of a thousand events has about one million.
+LARGEST_BODY = 16 * 1024**2
+
 
 class Consumer:
     """What a user's endpoint is like."""
@@ -40,16 +43,17 @@ class Consumer:
         return [event["data"]["kind"] for event in self.accepted if event["data"]["record_id"] == record_id]
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Take one event in."""
+        """Take one event in, or a batch of them."""
         self.attempts += 1
         body = await request.read()
         if self.down:
             return web.Response(status=503)
-        event = orjson.loads(body)
-        assert request.headers["webhook-id"] == event["id"]
-        if event["data"]["record_id"] in self.refused_records:
+        got = orjson.loads(body)
+        events = got if isinstance(got, list) else [got]
+        assert isinstance(got, list) or request.headers["webhook-id"] == got["id"]
+        if any(event["data"]["record_id"] in self.refused_records for event in events):
             return web.Response(status=422, text="no such customer")
-        self.accepted.append(event)
+        self.accepted += events
         async with self.changed:
             self.changed.notify_all()
         return web.Response(status=202)
@@ -83,7 +87,7 @@ def as_event(got: dict[str, Any]) -> Event:
 async def a_consumer() -> AsyncIterator[Consumer]:
     """Serve a consumer on a free port of this machine."""
     consumer = Consumer()
-    application = web.Application()
+    application = web.Application(client_max_size=LARGEST_BODY)
     application.router.add_post("/hook", consumer.handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
     await runner.setup()

@@ -3,14 +3,12 @@
 import asyncio
 import random
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from consumer import Consumer, a_consumer, as_events
+from daemons import STUCK, a_daemon, lead_until, work
 from oracle import judge
 from world import WATCHED
 
@@ -27,6 +25,7 @@ listen = ""
 login_url = "{url}"
 client_id = "simulated-client"
 client_secret = "simulated-secret"
+api_budget = 1_000_000
 [orgs.acme.objects.Lead]
 fields = ["LastName", "Company", "Status", "Email"]
 every = "1s"
@@ -35,39 +34,6 @@ sweep_every = "1s"
 type = "webhook"
 url = "{hook}"
 """
-#: Seconds after which a story that should long be over is called stuck.
-STUCK = 120
-
-
-@asynccontextmanager
-async def a_daemon(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the daemon as a user would; its log lands beside the configuration."""
-    with (config.parent / "daemon.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "salesforce_poller", "run", "--config", str(config), stdout=log, stderr=log
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-def work(org: Org, rng: random.Random, leads: list[str]) -> None:
-    """Have somebody do something in the org."""
-    live = [lead for lead in leads if not (org.get("Lead", lead) or {"IsDeleted": True})["IsDeleted"]]
-    if len(live) < 5 or rng.random() < 0.4:
-        leads.append(org.insert("Lead", LastName=f"L{len(leads)}", Company="Acme"))
-        return
-    lead = rng.choice(live)
-    match rng.randrange(4):
-        case 0 | 1:
-            org.update(lead, Company=f"Company {rng.randrange(1000)}")
-        case 2:
-            org.delete(lead)
-        case 3:
-            org.merge(*rng.sample(live, 2))
 
 
 @pytest.mark.parametrize("seed", [11])
@@ -75,13 +41,14 @@ async def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path, seed: in
     """After the last restart the consumer's picture is the org's: nothing missing, nothing invented, in order."""
     rng = random.Random(seed)
     org = Org(clock=OrgClock(datetime(2026, 11, 21, 10, tzinfo=UTC), speed=60), seed=seed)
+    org.set_usage(0, 5_000_000)  # so that polls come every second
     leads: list[str] = []
     async with a_consumer() as consumer, server.serve(server.build(org)) as url:
         config = tmp_path / "config.toml"
         config.write_text(CONFIG.format(folder=tmp_path, url=url, hook=consumer.url))
         async with asyncio.timeout(STUCK), a_daemon(config):
             # A change made after the start tells that the feed has started.
-            await _started(org, consumer, leads)
+            await lead_until(org, consumer, leads, lambda: bool(consumer.accepted))
         since = len(org.truth)
         leads_before = set(leads)
         for _ in range(3):
@@ -97,17 +64,6 @@ async def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path, seed: in
             await consumer.wait_for(lambda: not _judge(consumer, org, since, fresh))
             daemon.send_signal(signal.SIGTERM)
             assert await daemon.wait() == 0, (tmp_path / "daemon.log").read_text()
-
-
-async def _started(org: Org, consumer: Consumer, leads: list[str]) -> None:
-    """Insert leads until one of them is told."""
-    while not consumer.accepted:
-        leads.append(org.insert("Lead", LastName=f"L{len(leads)}", Company="Acme"))
-        try:
-            async with asyncio.timeout(1):
-                await consumer.wait_for(lambda: bool(consumer.accepted))
-        except TimeoutError:
-            continue
 
 
 def _judge(consumer: Consumer, org: Org, since: int, fresh: set[str]) -> list[str]:
