@@ -51,9 +51,9 @@ CREDENTIALS: dict[str, dict[str, str]] = {
 class Desk:
     """See the caption."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, speed: float) -> None:
         self.path = folder / "store.db"
-        self.org = Org(clock=OrgClock(START, speed=0), seed=7)
+        self.org = Org(clock=OrgClock(START, speed=speed), seed=7)
         self.app(certificate=A_KEY.public)
         self.machine = FakeClock(START)
         self.logins = 0
@@ -123,9 +123,9 @@ class Tap:
 
 
 @asynccontextmanager
-async def a_desk(folder: Path) -> AsyncIterator[Desk]:
-    """Serve the org; ends the client's process at the end."""
-    desk = Desk(folder)
+async def a_desk(folder: Path, *, speed: float = 0) -> AsyncIterator[Desk]:
+    """Serve the org, whose clock stands still unless ``speed`` is said; ends the client's process at the end."""
+    desk = Desk(folder, speed)
     application = server.build(desk.org)
     application.add_middleware(Tap, desk=desk)
     async with server.serve(application) as url:
