@@ -34,9 +34,9 @@ bench: $(READY) ## measure; prints ratios to something measured in the same run
 
 lock: ## compile both lock files anew: what development needs, and of that what runs in production (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-		--upgrade --group dev pyproject.toml -o requirements.lock
+		--upgrade --all-extras --group dev pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-		--upgrade --constraints requirements.lock pyproject.toml -o requirements-runtime.lock
+		--upgrade --all-extras --constraints requirements.lock pyproject.toml -o requirements-runtime.lock
 
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

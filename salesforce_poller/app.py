@@ -165,11 +165,15 @@ def _watched(config: Config) -> dict[tuple[str, str], FeedSettings]:
 
 
 async def _resume_sinks(store: Store, names: list[str]) -> None:
-    """Try sinks again that asked us to stop (410): a restart is a person's way of saying that it is mended."""
+    """Try sinks again that asked us to stop (410): a restart is a person's way of saying that it is mended.
+
+    What a person paused stays so.
+    """
     for name in names:
-        if why := (await store.outbox.sink(name)).paused:
+        state = await store.outbox.sink(name)
+        if state.paused and not state.paused_by_person:
             await store.outbox.resume(name)
-            log.warning("sink.resumed", sink=name, was_paused_for=why)
+            log.warning("sink.resumed", sink=name, was_paused_for=state.paused)
 
 
 async def _deliver(app: App, dispatcher: Dispatcher) -> None:

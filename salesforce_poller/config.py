@@ -20,7 +20,7 @@ from salesforce_poller.errors import ConfigError, capped
 from salesforce_poller.polling.settings import Allowance, FeedSettings, read_allowance
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.salesforce.soql import is_name
-from salesforce_poller.sinks.catalogue import KINDS, AnySinkSettings
+from salesforce_poller.sinks.catalogue import KINDS, AnySinkSettings, lacking
 from salesforce_poller.store.settings import StoreSettings
 
 ENVIRONMENT_PREFIX = "SALESFORCE_POLLER__"
@@ -92,6 +92,7 @@ def parse(text: str, environ: Mapping[str, str], *, name: str = "configuration")
     problems += _check_names(said)
     problems += _check_filters(said)
     problems += _check_keys(said)
+    problems += _check_extras(said)
     config = _validate(said, problems)
     if config is None or problems:
         found = [(line_of(text, [str(key) for key in place]), place, problem) for place, problem in problems]
@@ -227,6 +228,12 @@ def _check_keys(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         if org.get("auth") == "refresh_token":
             needs = "to encrypt the refresh token that is kept; `openssl rand -base64 32` makes one"
             yield ("orgs", name, "auth"), f'"refresh_token" needs secret_key in [store], {needs}'
+
+
+def _check_extras(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    for name, sink in _tables(said, "sinks"):
+        if problem := lacking(str(sink.get("type"))):
+            yield ("sinks", name, "type"), f'"{sink["type"]}" {problem}'
 
 
 def _validate(said: Mapping[str, Any], problems: Problems) -> Config | None:

@@ -189,6 +189,8 @@ class Delivery:
     attempts: int = 0
     #: When it was first tried (machine time, UTC); None before that.
     first_tried_at: datetime | None = None
+    #: True when somebody asked for it once more; it keeps its id, and says ``replay`` beside it.
+    replay: bool = False
 
 
 class Verdict(StrEnum):
@@ -217,6 +219,8 @@ class Receipt:
     reference: str = ""
     #: True when a refusal is about the whole sink (a wrong address or key), not about this event.
     general: bool = False
+    #: The head of the answer (status, headers, the beginning of the body) for the operator: 4 KB, no secrets.
+    response: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +232,8 @@ class Parked:
     due_at: datetime
     detail: str = ""
     dead: bool = False
+    #: The head of the sink's last answer, where it gave one.
+    response: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,8 @@ class SinkState:
     cursor: int
     #: Why the sink takes nothing at the moment; empty when it does.
     paused: str = ""
+    #: True when a person asked for the pause; False when the daemon switched the sink off.
+    paused_by_person: bool = False
     #: Machine time (UTC) of the first failure since the last acceptance.
     failing_since: datetime | None = None
     last_error: str = ""

@@ -25,7 +25,6 @@ from salesforce_poller.errors import ConfigError
 from salesforce_poller.model import Delivery, Event, Kind, Verdict, Watermarks
 from salesforce_poller.salesforce.describe import ObjectSummary
 from salesforce_poller.sinks import catalogue, stdout_lines
-from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store.calls import OrgState, minute_of
 from salesforce_poller.store.feeds import FeedHealth
 from salesforce_poller.store.store import Store
@@ -185,7 +184,7 @@ async def send_sample(config: Config, sink_name: str, *, clock: Clock) -> bool:
     sink = catalogue.build(config.sinks[sink_name], clock)
     try:
         await sink.open()
-        [receipt] = await sink.send([Dressed(delivery.event.id, delivery.event.key, envelope.to_json(delivery))])
+        [receipt] = await sink.send([envelope.dress(delivery)])
     finally:
         await sink.close()
     accepted = receipt.verdict is Verdict.ACCEPTED

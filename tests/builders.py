@@ -30,7 +30,9 @@ def an_event(**overrides: Any) -> Event:
 def a_delivery(**overrides: Any) -> Delivery:
     """Return that event on its way to the sink ``crm``; overrides that a delivery does not know go to the event."""
     own = {
-        name: overrides.pop(name) for name in ("sink", "position", "attempts", "first_tried_at") if name in overrides
+        name: overrides.pop(name)
+        for name in ("sink", "position", "attempts", "first_tried_at", "replay")
+        if name in overrides
     }
     example: dict[str, Any] = {"sink": "crm", "position": 42, "event": an_event(**overrides)}
     return Delivery(**example | own)

@@ -30,7 +30,7 @@ from salesforce_poller.salesforce.settings import FLOWS
 from salesforce_poller.simulator import server
 from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
-from salesforce_poller.sinks.base import Dressed, SinkSettings
+from salesforce_poller.sinks.base import SinkSettings
 from salesforce_poller.sinks.catalogue import KINDS
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 from salesforce_poller.store.settings import StoreSettings
@@ -170,7 +170,7 @@ def test_each_kind_of_sink_has_a_section(kind: str) -> None:
 def test_the_example_event_is_what_the_program_makes() -> None:
     """The same keys in the same order, and the same values as far as the example in the tests has them."""
     [example] = blocks("json")
-    assert json.loads(example) == json.loads(envelope.to_json(a_delivery()))
+    assert json.loads(example) == json.loads(envelope.dress(a_delivery()).body)
     assert list(json.loads(example)["data"]) == list(envelope.cloudevent(a_delivery())["data"])
 
 
@@ -262,8 +262,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 async def ask(url: str, secret: str) -> tuple[Verdict, Verdict]:
     """Return what a webhook hears from a probe, and for an event that it signs with ``secret``."""
     sink = Webhook(WebhookSettings.model_validate({"type": "webhook", "url": url, "secret": secret}), SystemClock())
-    event = a_delivery()
-    dressed = Dressed(event.event.id, event.event.key, envelope.to_json(event))
+    dressed = envelope.dress(a_delivery())
     await sink.open()
     try:
         return (await sink.probe()).verdict, (await sink.send([dressed]))[0].verdict

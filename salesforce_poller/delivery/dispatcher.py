@@ -17,7 +17,7 @@ from salesforce_poller.delivery import envelope, filters
 from salesforce_poller.delivery.breaker import Breaker
 from salesforce_poller.delivery.round import Owed, Round
 from salesforce_poller.model import Delivery, DispatchReport, Receipt, SinkState, Verdict
-from salesforce_poller.sinks.base import Dressed, Sink, SinkSettings
+from salesforce_poller.sinks.base import Sink, SinkSettings
 from salesforce_poller.store.outbox import Outbox
 
 #: Events read in one round: what may be sent twice after a crash.
@@ -95,7 +95,7 @@ class Dispatcher:
             book.answer(sent, receipts, self._clock.now())
 
     async def _send(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        dressed = [Dressed(each.event.id, each.event.key, envelope.to_json(each)) for each in deliveries]
+        dressed = [envelope.dress(each) for each in deliveries]
         try:
             receipts = await self._sink.send(dressed)
             assert len(receipts) == len(dressed), "a sink answers with one receipt for each event"

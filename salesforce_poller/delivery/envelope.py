@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from salesforce_poller.model import Delivery, Event
+from salesforce_poller.sinks.base import Dressed
 
 #: Sequences are compared as text, so they are padded: 20 digits hold every 64-bit number.
 _SEQUENCE_DIGITS = 20
@@ -18,7 +19,7 @@ _SEQUENCE_DIGITS = 20
 def cloudevent(delivery: Delivery) -> dict[str, Any]:
     """Return the event as a CloudEvent. A consumer tells repeats by ``source`` and ``id``."""
     event = delivery.event
-    return {
+    dressed: dict[str, Any] = {
         "specversion": "1.0",
         "id": event.id,
         "source": event.source,
@@ -30,11 +31,15 @@ def cloudevent(delivery: Delivery) -> dict[str, Any]:
         "sequence": f"{delivery.position:0{_SEQUENCE_DIGITS}}",
         "data": _data(event),
     }
+    if delivery.replay:
+        dressed["replay"] = True
+    return dressed
 
 
-def to_json(delivery: Delivery) -> bytes:
-    """Return the event as one CloudEvent in JSON, without line breaks."""
-    return orjson.dumps(cloudevent(delivery))
+def dress(delivery: Delivery) -> Dressed:
+    """Return the event as sinks take it."""
+    dressed = cloudevent(delivery)
+    return Dressed(dressed, orjson.dumps(dressed))
 
 
 def _data(event: Event) -> dict[str, Any]:

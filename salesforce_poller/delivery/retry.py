@@ -31,9 +31,9 @@ def settle(
     first_tried_at = delivery.first_tried_at or now
     tried = replace(delivery, attempts=delivery.attempts + 1, first_tried_at=first_tried_at)
     if now - first_tried_at >= give_up_after:
-        return Parked(tried, due_at=now, detail=receipt.detail, dead=True)
+        return Parked(tried, due_at=now, detail=receipt.detail, dead=True, response=receipt.response)
     pause = max(_pause(delivery.attempts, receipt.verdict, rng), wish(receipt))
-    return Parked(tried, due_at=now + timedelta(seconds=pause), detail=receipt.detail)
+    return Parked(tried, due_at=now + timedelta(seconds=pause), detail=receipt.detail, response=receipt.response)
 
 
 def wish(receipt: Receipt) -> float:

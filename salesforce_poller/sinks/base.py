@@ -6,10 +6,10 @@ one, listed in ``catalogue.py``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -41,13 +41,24 @@ class SinkSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Dressed:
-    """One event, dressed for the road."""
+    """One event, dressed for the road by ``delivery/envelope.py``."""
 
-    event_id: str
-    #: The unit of ordering: the record.
-    key: str
-    #: One CloudEvent as JSON.
+    #: The CloudEvent: its context attributes, and ``data``. For headers, templates and columns.
+    cloudevent: Mapping[str, Any]
+    #: The same as JSON, without line breaks.
     body: bytes
+
+    @property
+    def event_id(self) -> str:
+        """The id by which consumers recognise a repeat, together with ``source``."""
+        found: str = self.cloudevent["id"]
+        return found
+
+    @property
+    def key(self) -> str:
+        """The unit of ordering: the record."""
+        found: str = self.cloudevent["partitionkey"]
+        return found
 
 
 SettingsT = TypeVar("SettingsT", bound=SinkSettings)

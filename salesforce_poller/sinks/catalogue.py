@@ -4,6 +4,7 @@ A new kind of sink is one file beside this one, one line in :data:`KINDS`, one n
 subclass of the contract in ``tests/contracts``. Called by ``config.py`` and ``app.py``.
 """
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ class SinkKind:
 
     settings: type[SinkSettings]
     sink: type[Sink[Any]]
+    #: The module that must be there for it, when it is not installed without the extra of this name.
+    module: str = ""
 
 
 KINDS: dict[str, SinkKind] = {
@@ -44,6 +47,14 @@ AnySinkSettings = Annotated[
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),
 ]
+
+
+def lacking(word: str) -> str:
+    """Say what a kind of sink needs that is not installed; empty when nothing is, or when there is no such kind."""
+    kind = KINDS.get(word)
+    if kind is None or not kind.module or importlib.util.find_spec(kind.module):
+        return ""
+    return f"needs a library that is not installed: pip install 'salesforce-poller[{word}]'"
 
 
 def build(settings: AnySinkSettings, clock: Clock) -> Sink[Any]:

@@ -86,7 +86,9 @@ class Outbox:
             row = (await connection.execute(select(sinks).where(sinks.c.name == name))).one_or_none()
         if row is None:
             raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
-        return SinkState(row.name, row.cursor, row.paused, row.failing_since, row.last_error, row.down_since)
+        return SinkState(
+            row.name, row.cursor, row.paused, row.paused_by_person, row.failing_since, row.last_error, row.down_since
+        )
 
     async def knows(self, name: str) -> bool:
         """Say whether a sink was ever seen by :meth:`ensure_sinks`."""
@@ -109,7 +111,7 @@ class Outbox:
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(parked.c.due_at, parked.c.position).limit(limit))
             return [
-                Delivery(sink, row.position, codec.load_event(row.body), row.attempts, row.first_tried_at)
+                Delivery(sink, row.position, codec.load_event(row.body), row.attempts, row.first_tried_at, row.replay)
                 for row in rows
             ]
 
@@ -159,11 +161,11 @@ class Outbox:
 
     async def pause(self, sink: str, why: str) -> None:
         """Let the sink take nothing until :meth:`resume`; its cursor stays."""
-        await self._set_paused(sink, why)
+        await self._set_paused(sink, why, by_person=True)
 
     async def resume(self, sink: str) -> None:
         """End a pause, whoever asked for it."""
-        await self._set_paused(sink, "")
+        await self._set_paused(sink, "", by_person=False)
 
     async def backlog(self, sink: str) -> Backlog:
         """Count what the sink is owed."""
@@ -219,9 +221,10 @@ class Outbox:
             chosen = _prunable(before, names).limit(_BATCH)
             return (await connection.execute(delete(events).where(events.c.position.in_(chosen)))).rowcount
 
-    async def _set_paused(self, sink: str, why: str) -> None:
+    async def _set_paused(self, sink: str, why: str, *, by_person: bool) -> None:
         async with self._database.write() as connection:
-            await connection.execute(update(sinks).where(sinks.c.name == sink).values(paused=why))
+            values = {"paused": why, "paused_by_person": by_person}
+            await connection.execute(update(sinks).where(sinks.c.name == sink).values(values))
 
 
 def _prunable(before: datetime, names: Collection[str]) -> Select[Any]:
@@ -242,7 +245,7 @@ def _wake_parked(sink: str, now: datetime, outage: timedelta) -> Update:
 
 def _upsert_parked() -> Insert:
     statement = sqlite_insert(parked)
-    fate = ("dead", "attempts", "first_tried_at", "due_at", "detail")
+    fate = ("dead", "attempts", "first_tried_at", "due_at", "detail", "replay", "response")
     return statement.on_conflict_do_update(
         index_elements=["sink", "position"], set_={name: statement.excluded[name] for name in fate}
     )
@@ -258,6 +261,8 @@ def _parked_row(one: Parked) -> Mapping[str, Any]:
         "first_tried_at": one.delivery.first_tried_at,
         "due_at": one.due_at,
         "detail": one.detail,
+        "replay": one.delivery.replay,
+        "response": one.response,
     }
 
 

@@ -127,6 +127,7 @@ sinks = Table(
     Column("name", String, primary_key=True),
     Column("cursor", BigInteger, nullable=False),
     Column("paused", Text, nullable=False, server_default=""),
+    Column("paused_by_person", Boolean, nullable=False, server_default=false()),
     Column("failing_since", Instant),
     Column("down_since", Instant),
     Column("last_error", Text, nullable=False, server_default=""),
@@ -143,6 +144,8 @@ parked = Table(
     Column("first_tried_at", Instant),
     Column("due_at", Instant, nullable=False),
     Column("detail", Text, nullable=False, server_default=""),
+    Column("replay", Boolean, nullable=False, server_default=false()),
+    Column("response", Text, nullable=False, server_default=""),
     Index("ix_parked_due", "sink", "dead", "due_at"),
     Index("ix_parked_record", "sink", "record_key", "position"),
 )

@@ -14,8 +14,7 @@ from salesforce_poller.sinks.base import Dressed, Sink
 
 def dressed(position: int = 42, **event: Any) -> Dressed:
     """Return an event, dressed as the dispatcher does it."""
-    delivery = a_delivery(position=position, **event)
-    return Dressed(delivery.event.id, delivery.event.key, envelope.to_json(delivery))
+    return envelope.dress(a_delivery(position=position, **event))
 
 
 async def verdicts(sink: Sink[Any], events: Sequence[Dressed]) -> list[Verdict]:

@@ -13,7 +13,7 @@ from salesforce_poller.model import Gap, Kind
 
 def test_an_update_is_written_exactly_as_promised() -> None:
     """The JSON of an update, key by key and in this order, is what users build on."""
-    assert envelope.to_json(a_delivery()).decode() == (
+    assert envelope.dress(a_delivery()).body.decode() == (
         '{"specversion":"1.0","id":"b1946ac92492d2347c6235b4d2611184","source":"urn:salesforce:00D5g000008abcdEAA",'
         '"type":"salesforce.Lead.updated","subject":"Lead/00Q5g00000AbCdEEAV","time":"2026-11-21T10:00:00Z",'
         '"datacontenttype":"application/json","partitionkey":"00Q5g00000AbCdEEAV","sequence":"00000000000000000042",'
@@ -27,7 +27,7 @@ def test_an_update_is_written_exactly_as_promised() -> None:
 def test_an_independent_reader_understands_it() -> None:
     """The CloudEvents library accepts it and finds every attribute where the specification wants it."""
     delivery = a_delivery()
-    read = JSONFormat().read(CloudEvent, envelope.to_json(delivery))
+    read = JSONFormat().read(CloudEvent, envelope.dress(delivery).body)
 
     assert read.get_id() == delivery.event.id
     assert read.get_source() == delivery.event.source
@@ -37,7 +37,7 @@ def test_an_independent_reader_understands_it() -> None:
     assert read.get_datacontenttype() == "application/json"
     assert read.get_extension("sequence") == "00000000000000000042"
     assert read.get_extension("partitionkey") == delivery.event.key
-    assert read.get_data() == orjson.loads(envelope.to_json(delivery))["data"]
+    assert read.get_data() == orjson.loads(envelope.dress(delivery).body)["data"]
 
 
 def test_a_gap_is_about_its_object_and_says_what_may_be_missing() -> None:
@@ -55,7 +55,7 @@ def test_a_gap_is_about_its_object_and_says_what_may_be_missing() -> None:
         "why": "the delete log does not reach back",
     }
     assert "gap" not in envelope.cloudevent(a_delivery())["data"]
-    assert JSONFormat().read(CloudEvent, envelope.to_json(delivery)).get_subject() == "Lead"
+    assert JSONFormat().read(CloudEvent, envelope.dress(delivery).body).get_subject() == "Lead"
 
 
 def test_sequences_sort_as_text() -> None:
@@ -68,3 +68,10 @@ def test_times_are_written_in_utc_whatever_their_zone() -> None:
     """An instant in another zone is the same instant with a Z."""
     there = datetime(2026, 11, 21, 12, 0, tzinfo=timezone(timedelta(hours=2)))
     assert envelope.cloudevent(a_delivery(time=there))["time"] == "2026-11-21T10:00:00Z"
+
+
+def test_a_replay_says_so_beside_its_id() -> None:
+    """As an extension attribute; everything else, the id above all, is as it was."""
+    first, again = (envelope.dress(a_delivery(replay=replay)).cloudevent for replay in (False, True))
+    assert again == {**first, "replay": True}
+    assert JSONFormat().read(CloudEvent, orjson.dumps(again)).get_extension("replay") is True
