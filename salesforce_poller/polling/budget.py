@@ -112,6 +112,11 @@ class Budget:
         return self._allowance.of(self._usage.allowed if self._usage else forecast.SMALLEST_ALLOCATION)
 
     @property
+    def is_informed(self) -> bool:
+        """Whether the org has told what it allows, to this process or to an earlier one."""
+        return self._usage is not None
+
+    @property
     def spent(self) -> int:
         """How many calls we made in the last 24 hours, or a minute more."""
         oldest, present = self._oldest(), minute_of(self._clock.now())

@@ -54,7 +54,7 @@ class Fleet:
         self._last_step = 0
         self._last_tick: float | None = None
         self._limits_due = 0.0
-        self._limits_told = False
+        self._outlook_told = False
 
     async def tick(self) -> None:
         """Give every feed that is due its turn. Ticks may overlap; a feed that is still busy is passed over."""
@@ -67,6 +67,7 @@ class Fleet:
         for member in due:
             member.last = step
         await self._ride(due)
+        self._tell_outlook()
         try:
             await self._budget.note()
         except StoreError as exc:
@@ -108,9 +109,12 @@ class Fleet:
             self._budget.heard(await self._seat.limits(), None)
         except PollerError as exc:
             log.debug("org.limits_not_told", org=self.name, error=str(exc))
-        if self._limits_told:
+
+    def _tell_outlook(self) -> None:
+        """Say once whether these feeds fit into the budget, as soon as the org has told what it allows."""
+        if self._outlook_told or not self._budget.is_informed:
             return
-        self._limits_told = True
+        self._outlook_told = True
         outlook = self._budget.outlook({member.feed.object: member.feed.settings for member in self._members})
         told = {
             "org": self.name,

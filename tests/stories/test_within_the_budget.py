@@ -4,6 +4,7 @@ import itertools
 from datetime import datetime, timedelta
 
 import pytest
+import structlog
 from world import World
 
 from salesforce_poller.model import PollFailure
@@ -50,6 +51,17 @@ async def test_a_feed_that_matters_more_is_slowed_down_last(world: World) -> Non
     await sail(world, fleet, 3)
     turns = {name: sum(report.object == name for report in world.reports) for name in ("Lead", "Contact")}
     assert turns["Lead"] > 2 * turns["Contact"]
+
+
+async def test_the_budget_is_told_from_what_the_org_said(world: World) -> None:
+    """Where the limits cannot be asked for, other answers tell of them; nothing is told of a guess before."""
+    world.org.meter.set_usage(0, 100_000, world.org.clock.now())
+    world.org.weather.arm("CONNECTION_RESET", path="/limits", times=None)
+    fleet = await world.gather({"Lead": {"every": "20s"}}, api_budget="25%")
+    with structlog.testing.capture_logs() as logs:
+        await world.sail(fleet, 60)
+    told = [(one["event"], one.get("budget")) for one in logs if one["event"].startswith("org.budget")]
+    assert told == [("org.budget", 25_000)]
 
 
 async def test_a_restart_does_not_forget_what_was_spent(world: World) -> None:
