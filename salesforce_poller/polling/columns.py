@@ -37,6 +37,8 @@ class Columns:
         self._org = org
         self._clock = clock
         self._schema: schema.Schema | None = None
+        #: What the last describe failed with; empty when it worked.
+        self._failing = ""
         self._described_at = 0.0
         self._due_at = 0.0
         self._unusable: frozenset[str] = frozenset()
@@ -57,10 +59,15 @@ class Columns:
         except (TryLater, Refused) as exc:
             if self._schema is None or isinstance(exc, OrgRefused):
                 raise  # the org's trouble, which the turn tells
-            log.warning("feed.describe_failed", org=self._org.name, object=self._object, error=str(exc))
+            if not self._failing:  # said once, until it works again
+                log.warning("feed.describe_failed", org=self._org.name, object=self._object, error=str(exc))
+            self._failing = str(exc)
             self._due_at = now + _DESCRIBE_AGAIN
             return self._schema
         self._schema, self._described_at, self._due_at = found, now, _next_hour(now, self._org.name)
+        if self._failing:
+            log.info("feed.describe_works", org=self._org.name, object=self._object, failed_with=self._failing)
+            self._failing = ""
         self._tell(found.dropped)
         return found
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from world import World
 
 from salesforce_poller.errors import LoginRefused, PollerError, StoreError
@@ -208,12 +209,18 @@ async def test_a_limit_met_in_a_sweep_is_respected_by_the_polls(world: World) ->
 
 
 async def test_a_describe_that_fails_now_and_then_does_not_stop_the_polls(world: World) -> None:
-    """There is a schema to go on with."""
+    """There is a schema to go on with; that describe fails is said once, and that it works again."""
     await world.watch()
     world.org.weather.arm("UNKNOWN_EXCEPTION", path="/describe", times=None)
     lead = world.org.insert("Lead", LastName="Ng", Company="Acme")
-    await world.poll_after(3_700)
-    assert await world.kinds(record_id=lead) == ["created"]
+    with capture_logs() as logs:
+        for seconds in (3_700, 301, 301):
+            await world.poll_after(seconds)
+        assert await world.kinds(record_id=lead) == ["created"]
+        world.org.weather.clear()
+        await world.poll_after(301)
+    told = [line["event"] for line in logs if line["event"].startswith("feed.describe")]
+    assert told == ["feed.describe_failed", "feed.describe_works"]
 
 
 async def test_a_login_that_is_refused_stops_the_turn(world: World) -> None:
