@@ -178,6 +178,8 @@ def _changed(record: Record, sighting: Sighting, rules: Rules) -> tuple[str, ...
     """
     if sighting.fields is None:
         return None
+    if sighting.fields == record.fields:  # the many rows that a poll reads again: told at once, without a look at paths
+        return ()
     counted: Iterable[str] = rules.paths
     if record.stamp == sighting.stamp:
         counted = (path for path in rules.paths if path not in rules.derived)

@@ -6,7 +6,7 @@ whatever dies, either all of a page was taken in or none of it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
@@ -21,6 +21,8 @@ from salesforce_poller.store.tables import events, feeds, sightings
 
 #: Ids in one lookup, and rows in one prune: keeps statements and locks short.
 _BATCH = 500
+#: That a feed works is written down this often: each time would be the one write of a poll that finds nothing.
+NOTE_EVERY = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class FeedHealth:
     org: str
     object: str
     marks: Watermarks
+    #: The last turn that went well, or one up to :data:`NOTE_EVERY` before it.
     polled_at: datetime | None
     failing_since: datetime | None
     last_error: str
@@ -41,6 +44,8 @@ class Feeds:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._ids: dict[tuple[str, str], int] = {}
+        #: When it was last written of a feed that it works, with nothing else written of it or its org since.
+        self._noted: dict[tuple[str, str], datetime] = {}
         self._listeners: list[Callable[[], None]] = []
 
     def on_events(self, listener: Callable[[], None]) -> None:
@@ -95,10 +100,14 @@ class Feeds:
         return added
 
     async def note_success(self, org: str, object_name: str, at: datetime) -> None:
-        """Remember that a turn went well."""
+        """Remember that a turn went well. At once where that is news, else every :data:`NOTE_EVERY`."""
+        noted = self._noted.get((org, object_name))
+        if noted is not None and abs(at - noted) < NOTE_EVERY:
+            return
         async with self._database.write() as connection:
             await _note(connection, org, object_name, polled_at=at, failing_since=None, last_error="")
             await troubles.over(connection, org, object_name)
+        self._noted[org, object_name] = at
 
     async def note_failure(
         self,
@@ -123,6 +132,8 @@ class Feeds:
                 await troubles.over(connection, org, troubles.WHOLE_ORG)
             concerned = None if facts.scope is Scope.ORG else object_name
             await troubles.note(connection, troubles.OpenTrouble(org, concerned, facts.trouble, error, at))
+        for feed in [feed for feed in self._noted if feed[0] == org]:
+            del self._noted[feed]  # the trouble may be the org's, which is over when any of its feeds works
 
     async def open_troubles(self) -> list[troubles.OpenTrouble]:
         """List what is wrong now."""

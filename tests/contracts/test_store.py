@@ -277,6 +277,22 @@ class TestHealth:
             [feed] = await store.feeds.health()
             assert (feed.polled_at, feed.failing_since, feed.last_error) == (NOON + timedelta(minutes=3), None, "")
 
+    async def test_that_a_feed_works_is_written_down_when_it_is_news_and_every_ten_seconds(self, path: Path) -> None:
+        """So that a poll that finds nothing writes nothing; a failure, or one of its org's, makes it news again."""
+        async with Store(str(path)) as store:
+            await commit(store)
+            polled = []
+            for second in (1, 10, 11, 13):
+                if second == 13:
+                    facts = Facts(trouble="LOGIN_IP", scope=Scope.ORG)
+                    await store.feeds.note_failure("acme", "Case", NOON + timedelta(seconds=12), "no", facts=facts)
+                await store.feeds.note_success("acme", "Lead", NOON + timedelta(seconds=second))
+                [feed] = await store.feeds.health()
+                assert feed.polled_at is not None
+                polled.append((feed.polled_at - NOON).total_seconds())
+            assert polled == [1, 1, 11, 13]
+            assert await store.feeds.open_troubles() == []
+
 
 class TestTroubles:
     """What is remembered of what is wrong."""
