@@ -68,10 +68,13 @@ async def findings(config: Config, *, clock: Clock) -> AsyncGenerator[Finding, N
         try:
             await sink.open()
             receipt = await sink.probe()
+            reached = receipt.verdict is Verdict.ACCEPTED
+            warnings = await sink.warnings() if reached else []
         finally:
             await sink.close()
-        reached = receipt.verdict is Verdict.ACCEPTED
         yield Finding(Mark.GOOD if reached else Mark.BAD, f"sink {name}", receipt.detail or "can be reached")
+        for warning in warnings:
+            yield Finding(Mark.NOTE, f"sink {name}", warning)
 
 
 async def _check_org(

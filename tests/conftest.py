@@ -1,4 +1,4 @@
-"""How thoroughly laws are tried: a little at every run here, a lot in CI.
+"""How thoroughly laws are tried: a little at every run here, a lot in CI. And where the fixtures for all tests are.
 
 ``HYPOTHESIS_PROFILE=ci`` (or ``CI=true``) tries more, and prints a blob with which a failure can be tried again.
 """
@@ -6,6 +6,9 @@
 import os
 
 from hypothesis import HealthCheck, settings
+
+#: Servers for whoever asks for one.
+pytest_plugins = ["server_fixtures"]
 
 # Examples that talk to a database take as long as they take; a slow machine is no defect of ours.
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -96,5 +96,12 @@ class Sink(ABC, Generic[SettingsT]):
     async def probe(self) -> Receipt:
         """Say whether the sink can be reached, without sending an event; for ``check``."""
 
+    async def warnings(self) -> list[str]:
+        """Say how the other side is set up to lose or repeat events without telling anybody; for ``check``.
+
+        Asked after a probe that was accepted. What cannot be found out is said too, or left out; it never raises.
+        """
+        return []
+
     async def close(self) -> None:
         """Let go of everything. May be called twice, and without :meth:`open`."""

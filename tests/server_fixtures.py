@@ -1,0 +1,55 @@
+"""Servers of our own as fixtures, one of each kind for a whole run, and certificates. How they start: ``servers.py``.
+
+Loaded by ``conftest.py``; a server starts when the first test asks for it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import certificates
+import pytest
+import servers
+from certificates import Certificates
+from servers import Server
+
+
+@pytest.fixture(scope="session")
+def some_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate authority for this run; other users may read it, as some servers must."""
+    folder: Path = tmp_path_factory.mktemp("certificates")
+    return certificates.make(folder)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """Redis."""
+    with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[Server]:
+    """NATS with JetStream."""
+    with servers.nats() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mosquitto_server() -> Iterator[Server]:
+    """Mosquitto."""
+    with servers.mosquitto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[Server]:
+    """RabbitMQ."""
+    with servers.rabbitmq() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """PostgreSQL."""
+    with servers.postgres() as server:
+        yield server
