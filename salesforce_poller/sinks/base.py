@@ -55,6 +55,11 @@ class Dressed:
         return found
 
     @property
+    def repeat_id(self) -> str:
+        """For the field by which a broker itself drops repeats: somebody who asks for a replay wants to see it."""
+        return f"{self.event_id}-replay" if self.cloudevent.get("replay") else self.event_id
+
+    @property
     def key(self) -> str:
         """The unit of ordering: the record."""
         found: str = self.cloudevent["partitionkey"]
