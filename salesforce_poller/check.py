@@ -16,6 +16,7 @@ from enum import Enum
 from salesforce_poller import orgs
 from salesforce_poller.clock import Clock, write_span
 from salesforce_poller.config import Config, OrgConfig
+from salesforce_poller.delivery import filters
 from salesforce_poller.errors import ObjectUnknown, OrgRefused, PollerError, Refused, StoreError
 from salesforce_poller.model import Verdict
 from salesforce_poller.polling import columns, forecast, plan
@@ -25,6 +26,7 @@ from salesforce_poller.salesforce import permissions
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.usage import Usage
 from salesforce_poller.sinks import catalogue
+from salesforce_poller.sinks.base import SinkSettings
 from salesforce_poller.store.settings import StoreSettings
 
 
@@ -35,6 +37,10 @@ class Mark(Enum):
     #: It works, and there is something to know.
     NOTE = "note"
     BAD = "bad"
+
+
+#: By org and object: the paths that a feed reads, or None when that is not known.
+_Read = dict[tuple[str, str], tuple[str, ...] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,9 @@ def calls_per_day(config: Config) -> dict[str, int]:
 
 async def findings(config: Config, *, clock: Clock) -> AsyncGenerator[Finding, None]:
     """Check everything, in the order of the file."""
+    read: _Read = {}
     for name, org in config.orgs.items():
-        async with aclosing(_check_org(name, org, config.store, clock)) as found:
+        async with aclosing(_check_org(name, org, config.store, clock, read)) as found:
             async for finding in found:
                 yield finding
     for name, settings in config.sinks.items():
@@ -75,11 +82,27 @@ async def findings(config: Config, *, clock: Clock) -> AsyncGenerator[Finding, N
         yield Finding(Mark.GOOD if reached else Mark.BAD, f"sink {name}", receipt.detail or "can be reached")
         for warning in warnings:
             yield Finding(Mark.NOTE, f"sink {name}", warning)
+        if missing := _never_sent(settings, read):
+            yield Finding(Mark.BAD, f"sink {name}", f"fields: no feed of this sink reads {', '.join(missing)}")
+
+
+def _never_sent(settings: SinkSettings, read: _Read) -> list[str]:
+    """Return the ``fields`` of a sink that none of its feeds reads; none, as long as one of these is not known."""
+    feeds = [
+        paths
+        for (org, object_name), paths in read.items()
+        if filters.chooses(settings.orgs, org) and filters.chooses(settings.objects, object_name)
+    ]
+    if None in feeds:
+        return []
+    known = [f"{path.casefold()}." for paths in feeds for path in paths or ()]
+    return [each for each in settings.fields or () if not any(path.startswith(f"{each.casefold()}.") for path in known)]
 
 
 async def _check_org(
-    name: str, settings: OrgConfig, store: StoreSettings, clock: Clock
+    name: str, settings: OrgConfig, store: StoreSettings, clock: Clock, read: _Read
 ) -> AsyncGenerator[Finding, None]:
+    read.update({(name, object_name): None for object_name in settings.objects})
     async with AsyncExitStack() as stack:
         try:
             org = await stack.enter_async_context(orgs.opened(name, settings, store, clock=clock))
@@ -105,6 +128,7 @@ async def _check_org(
             about = f"{name}/{object_name}"
             try:
                 schema = await columns.describe_feed(org, object_name, feed.fields)
+                read[name, object_name] = schema.visible
                 async for finding in _check_feed(org, about, schema, feed, expected.by_object[object_name]):
                     yield finding
             except PollerError as exc:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from salesforce_poller.admin.settings import HttpSettings
+from salesforce_poller.delivery import expression
 from salesforce_poller.errors import ConfigError, capped
 from salesforce_poller.polling.settings import Allowance, FeedSettings, read_allowance
 from salesforce_poller.salesforce.settings import OrgSettings
@@ -91,6 +92,7 @@ def parse(text: str, environ: Mapping[str, str], *, name: str = "configuration")
     said = _lay_defaults(said, problems)
     problems += _check_names(said)
     problems += _check_filters(said)
+    problems += _check_expressions(said)
     problems += _check_keys(said)
     problems += _check_extras(said)
     config = _validate(said, problems)
@@ -217,6 +219,12 @@ def _check_filters(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         for name in _texts(sink.get("objects")):
             if name not in reach:
                 yield ("sinks", sink_name, "objects"), f"no org of this sink watches {name}{_meant(name, reach)}"
+
+
+def _check_expressions(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    for name, sink in _tables(said, "sinks"):
+        if isinstance(sink.get("when"), str) and (problem := expression.problem(sink["when"])):
+            yield ("sinks", name, "when"), problem
 
 
 def _check_keys(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

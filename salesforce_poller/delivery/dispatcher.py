@@ -15,6 +15,7 @@ from typing import Any
 from salesforce_poller.clock import Clock
 from salesforce_poller.delivery import envelope, filters
 from salesforce_poller.delivery.breaker import Breaker
+from salesforce_poller.delivery.projection import Projection
 from salesforce_poller.delivery.round import Owed, Round
 from salesforce_poller.model import Delivery, DispatchReport, Receipt, SinkState, Verdict
 from salesforce_poller.sinks.base import Sink, SinkSettings
@@ -32,6 +33,8 @@ class Dispatcher:
     ) -> None:
         self._name = name
         self._settings = settings
+        self._filters = filters.Filters(settings)
+        self._projection = Projection(settings.fields)
         self._sink = sink
         self._outbox = outbox
         self._clock = clock
@@ -79,9 +82,9 @@ class Dispatcher:
         """Read what is owed. Of the parked, as many as can be sent at once: trouble must not hold up the healthy."""
         due = await self._outbox.due(self._name, now, limit=self._sink.concurrency * self._sink.batch)
         fresh = await self._outbox.read(self._name, ROUND_SIZE)
-        unwanted = frozenset(each.position for each in fresh if not filters.wants(self._settings, each.event))
+        unwanted, refused = self._filters.sift([*due, *fresh])
         keys = {each.event.key for each in fresh if each.position not in unwanted}
-        return Owed(due, fresh, unwanted, frozenset(await self._outbox.blocked(self._name, keys)))
+        return Owed(due, fresh, unwanted, frozenset(await self._outbox.blocked(self._name, keys)), refused)
 
     async def _send_all(self, book: Round, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as senders:
@@ -95,7 +98,7 @@ class Dispatcher:
             book.answer(sent, receipts, self._clock.now())
 
     async def _send(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        dressed = [envelope.dress(each) for each in deliveries]
+        dressed = [envelope.dress(each, self._projection) for each in deliveries]
         try:
             receipts = await self._sink.send(dressed)
             assert len(receipts) == len(dressed), "a sink answers with one receipt for each event"

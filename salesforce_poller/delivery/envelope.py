@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from salesforce_poller.delivery.projection import EVERYTHING, Projection
 from salesforce_poller.model import Delivery, Event
 from salesforce_poller.sinks.base import Dressed
 
@@ -16,9 +17,9 @@ from salesforce_poller.sinks.base import Dressed
 _SEQUENCE_DIGITS = 20
 
 
-def cloudevent(delivery: Delivery) -> dict[str, Any]:
+def cloudevent(delivery: Delivery, projection: Projection = EVERYTHING) -> dict[str, Any]:
     """Return the event as a CloudEvent. A consumer tells repeats by ``source`` and ``id``."""
-    event = delivery.event
+    event = projection.of(delivery.event)
     dressed: dict[str, Any] = {
         "specversion": "1.0",
         "id": event.id,
@@ -36,9 +37,9 @@ def cloudevent(delivery: Delivery) -> dict[str, Any]:
     return dressed
 
 
-def dress(delivery: Delivery) -> Dressed:
-    """Return the event as sinks take it."""
-    dressed = cloudevent(delivery)
+def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
+    """Return the event as sinks take it, with the fields that this one asks for."""
+    dressed = cloudevent(delivery, projection)
     return Dressed(dressed, orjson.dumps(dressed))
 
 

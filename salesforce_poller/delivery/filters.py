@@ -1,7 +1,34 @@
-"""Does this sink want this event? Pure. Called by ``dispatcher.py`` for every event behind a sink's cursor."""
+"""Does this sink want this event? Pure. ``dispatcher.py`` asks it about whatever it reads for a sink."""
 
-from salesforce_poller.model import Event, Kind
+from collections.abc import Iterable
+
+from salesforce_poller.delivery.expression import Condition
+from salesforce_poller.model import Delivery, Event, Kind, Receipt, Verdict
 from salesforce_poller.sinks.base import SinkSettings
+
+
+class Filters:
+    """A sink's filters, ready to be asked: the four lists, then the expression in ``when``."""
+
+    def __init__(self, settings: SinkSettings) -> None:
+        self._settings = settings
+        self._when = None if settings.when is None else Condition(settings.when)
+
+    def judge(self, event: Event) -> bool | Receipt:
+        """Say whether the sink wants an event, or how it fails because ``when`` cannot tell.
+
+        It fails as one that was refused: it is tried again later, and given up in the end, for a person to see.
+        """
+        if not wants(self._settings, event):
+            return False
+        told = True if self._when is None else self._when.holds(event)
+        return told if isinstance(told, bool) else Receipt(Verdict.REFUSED, f"when: {told}")
+
+    def sift(self, deliveries: Iterable[Delivery]) -> tuple[frozenset[int], dict[int, Receipt]]:
+        """Return the positions that the sink does not want, and how those fail of which it cannot be told."""
+        verdicts = {each.position: self.judge(each.event) for each in deliveries}
+        unwanted = frozenset(position for position, verdict in verdicts.items() if verdict is False)
+        return unwanted, {at: verdict for at, verdict in verdicts.items() if isinstance(verdict, Receipt)}
 
 
 def wants(settings: SinkSettings, event: Event) -> bool:
@@ -12,16 +39,17 @@ def wants(settings: SinkSettings, event: Event) -> bool:
     """
     return (
         (settings.orgs is None or event.org in settings.orgs)
-        and _passes(settings.objects, event.object)
+        and chooses(settings.objects, event.object)
         and (settings.events is None or event.kind in settings.events)
         and (
             event.kind is not Kind.UPDATED
             or event.changed is None
             or settings.changed is None
-            or any(_passes(settings.changed, path) for path in event.changed)
+            or any(chooses(settings.changed, path) for path in event.changed)
         )
     )
 
 
-def _passes(wanted: list[str] | None, name: str) -> bool:
+def chooses(wanted: list[str] | None, name: str) -> bool:
+    """Say whether a list of names has this one, in any case of letters; one that is None has everything."""
     return wanted is None or name.casefold() in {each.casefold() for each in wanted}

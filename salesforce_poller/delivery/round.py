@@ -8,8 +8,8 @@ leaves few holes below the cursor.
 import heapq
 import random
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from salesforce_poller.delivery import retry
@@ -27,19 +27,25 @@ class Owed:
     due: Sequence[Delivery] = ()
     #: The next events behind the cursor, in order of position.
     fresh: Sequence[Delivery] = ()
-    #: Positions of those of them that the sink's filters do not want.
+    #: Positions of those of both that the sink's filters do not want.
     unwanted: frozenset[int] = frozenset()
     #: Records with something parked: their fresh events must wait behind it.
     blocked: frozenset[str] = frozenset()
+    #: What fails without being sent, since the sink's filters cannot tell whether it is wanted; it holds its record.
+    refused: Mapping[int, Receipt] = field(default_factory=dict)
 
     def lanes(self) -> dict[str, deque[Delivery]]:
         """Return what may be sent in this round, by record."""
         lanes: dict[str, deque[Delivery]] = {}
+        held = set(self.blocked)
         for delivery in self.fresh:
             key = delivery.event.key
-            if delivery.position not in self.unwanted and key not in self.blocked:
+            if delivery.position in self.refused:
+                held.add(key)
+            elif delivery.position not in self.unwanted and key not in held:
                 lanes.setdefault(key, deque()).append(delivery)
-        return lanes | {delivery.event.key: deque([delivery]) for delivery in self.due}
+        passed = self.unwanted | self.refused.keys()
+        return lanes | {each.event.key: deque([each]) for each in self.due if each.position not in passed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Closing:
 
     state: SinkState
     park: list[Parked]
-    #: Positions of parked deliveries that were accepted.
+    #: Positions of parked deliveries that were accepted, or are not wanted any more.
     done: list[int]
     #: How many events the filters passed over.
     filtered: int
@@ -69,7 +75,7 @@ class Round:
         self._rng = rng
         self._lanes = _probes(owed, rng) if self.probing else owed.lanes()
         self._ready = sorted((lane[0].position, key) for key, lane in self._lanes.items())  # a sorted list is a heap
-        self._failures: dict[int, Receipt] = {}
+        self._failures: dict[int, Receipt] = dict(owed.refused)
 
     def take(self, limit: int) -> list[Delivery]:
         """Return what to send next, at most ``limit``; none when the round is over.
@@ -128,8 +134,8 @@ class Round:
         return Closing(
             state=replace(self._state, cursor=cursor),
             park=park,
-            done=[delivery.position for delivery in self._owed.due if delivery.position in self.accepted],
-            filtered=sum(position <= cursor for position in self._owed.unwanted),
+            done=[each.position for each in self._owed.due if each.position in self.accepted | self._owed.unwanted],
+            filtered=sum(each.position <= cursor and each.position in self._owed.unwanted for each in self._owed.fresh),
         )
 
     @property
@@ -180,7 +186,7 @@ class Round:
         reached = max(self.accepted.intersection(positions), default=self._state.cursor)
         cursor = self._state.cursor
         for position in positions:
-            if position > reached and position not in self._owed.unwanted:
+            if position > reached and position not in self._owed.unwanted and position not in self._owed.refused:
                 break
             cursor = position
         return cursor

@@ -35,6 +35,10 @@ class SinkSettings(BaseModel):
     events: Annotated[list[Kind], Field(min_length=1)] | None = None
     #: Field paths; of ``updated`` events, only those in which one of these changed. None: all.
     changed: Names | None = None
+    #: A CEL expression over ``event``, ``record`` and ``previous``; only events of which it is true. None: all.
+    when: str | None = None
+    #: Paths of the fields that are sent in ``record``, ``previous`` and ``changed``, in any case of letters; None: all.
+    fields: Names | None = None
     #: How long one event is tried before it is given up: long enough for a weekend without anybody looking.
     give_up_after: Span = timedelta(days=3)
 

@@ -112,6 +112,22 @@ async def test_check_says_once_that_a_whole_org_is_closed(
     assert "View Setup" not in bad
 
 
+async def test_check_tells_of_fields_that_a_sink_will_never_be_sent(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Because no feed of this sink reads them; of a sink whose feeds are not all known nothing is told."""
+    text = CONFIG.format(folder=tmp_path, url=world._url, hook="http://127.0.0.1:1").replace(
+        "[sinks.hook]", '[sinks.hook]\nobjects = ["Lead"]\nfields = ["lastname", "Owner.Name", "Nmae", "Email"]'
+    )
+    await views.show_findings(config.parse(text, {}), clock=world.machine, as_json=True)
+    findings = orjson.loads(capsys.readouterr().out)["findings"]
+    [told] = [one for one in findings if one["about"] == "sink hook" and "fields" in one["text"]]
+    assert (told["mark"], told["text"]) == ("bad", "fields: no feed of this sink reads Owner.Name, Nmae")
+    world.org.access.object("Lead", visible=False, now=world.org.clock.now())
+    await views.show_findings(config.parse(text, {}), clock=world.machine, as_json=True)
+    assert "no feed of this sink" not in capsys.readouterr().out
+
+
 async def test_check_refuses_an_org_that_the_daemon_would_refuse(
     world: World, settings: config.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,13 @@ PROBLEMS = [
     (f"{STDOUT}objects = []", "16: sinks.crm.objects: should hold at least one"),
     (f"{STDOUT}events = ['made']", "16: sinks.crm.events.0: Input should be 'created'"),
     (f"{STDOUT}orgs = ['acmee']", "16: sinks.crm.orgs: there is no org named acmee; did you mean acme?"),
+    (f"{STDOUT}when = 'record.Amount >'", "16: sinks.crm.when: column 16: it ends where more is expected"),
+    (
+        f"{STDOUT}when = 'event.knd == 1'",
+        "16: sinks.crm.when: column 6: there is no event.knd; did you mean event.kind?",
+    ),
+    (f"{STDOUT}when = true", "16: sinks.crm.when: Input should be a valid string"),
+    (f"{STDOUT}fields = []", "16: sinks.crm.fields: should hold at least one"),
     (f"{STDOUT}objects = ['Case']", "16: sinks.crm.objects: no org of this sink watches Case"),
 ]
 

@@ -350,3 +350,53 @@ async def test_stopping_finishes_the_sends_in_hand_and_begins_no_other(house: Ho
     await house.dispatcher(sink).run(asyncio.Event(), stop, lambda _report: None)
     assert len(sink.accepted) == len(sink.sends) == 2
     assert (await house.store.outbox.sink("crm")).cursor == 2
+
+
+BROKEN = "record.Amount > 1"
+
+
+async def test_an_event_that_when_cannot_judge_is_parked_for_all_to_see(house: House) -> None:
+    """Neither sent nor passed over; its record waits behind it, others go, and the sink is not to blame."""
+    sink = FakeSink()
+    await house.happen("A", record={"Name": "no amount"})
+    await house.happen("A", "B", record={"Amount": 2})
+    await house.happen("C", record={"Amount": 1})
+    report = await house.dispatcher(sink, when=BROKEN).dispatch_once()
+    assert [each.key for [each] in sink.sends] == ["B"]
+    assert (report.delivered, report.parked, report.filtered) == (1, 2, 1)
+    state = await house.store.outbox.sink("crm")
+    assert (state.cursor, state.failing_since, state.paused) == (4, None, "")
+    [parked] = await house.store.outbox.due("crm", house.clock.now() + timedelta(minutes=1), 9)
+    assert (parked.event.key, parked.attempts) == ("A", 1)
+
+
+async def test_it_is_given_up_like_what_the_sink_refuses(house: House) -> None:
+    """After ``give_up_after``; what waits behind it goes on."""
+    sink = FakeSink()
+    await house.happen("A", record={"Name": "no amount"})
+    [after] = await house.happen("A", record={"Amount": 2})
+    await house.until_quiet(house.dispatcher(sink, when=BROKEN, give_up_after="1h"))
+    assert sink.accepted == [after]
+    assert (await house.store.outbox.backlog("crm")).dead == 1
+
+
+@pytest.mark.parametrize(("mended", "sent"), [("has(record.Amount)", [1]), ("true", [0, 1]), ("false", [])])
+async def test_a_mended_expression_decides_about_what_is_parked(house: House, mended: str, sent: list[int]) -> None:
+    """After a restart: what it wants goes, in order, and what it does not want is done with."""
+    sink = FakeSink()
+    ids = await house.happen("A", record={"Name": "no amount"}) + await house.happen("A", record={"Amount": 2})
+    await house.dispatcher(sink, when=BROKEN).dispatch_once()
+    await house.until_quiet(house.dispatcher(sink, when=mended))
+    assert sink.accepted == [ids[number] for number in sent]
+    backlog = await house.store.outbox.backlog("crm")
+    assert (backlog.waiting, backlog.parked, backlog.dead) == (0, 0, 0)
+
+
+async def test_a_sink_is_sent_the_fields_it_asks_for(house: House) -> None:
+    """Its filters see the others as well."""
+    sink = FakeSink()
+    await house.happen("A", record={"Id": "A", "Name": "Ann", "Amount": 2})
+    await house.dispatcher(sink, when=BROKEN, fields=["name"], changed=["Status"]).dispatch_once()
+    [[sent]] = sink.sends
+    assert sent.cloudevent["data"]["record"] == {"Id": "A", "Name": "Ann"}
+    assert sent.cloudevent["data"]["changed"] == ()

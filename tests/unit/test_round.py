@@ -110,6 +110,55 @@ def test_a_record_with_something_parked_waits_behind_it() -> None:
     assert (closing.done, parked(closing), closing.state.cursor) == ([5], [11], 12)
 
 
+UNTOLD = Receipt(Verdict.REFUSED, "when: no such field: Amount")
+
+
+def test_what_cannot_be_judged_is_parked_unsent_and_holds_its_record() -> None:
+    """What came before it in its record goes, what comes after it waits; nothing is held against the sink."""
+    book = a_round("ABABA", refused={13: UNTOLD})
+    assert play(book) == [11, 12, 14]
+    closing = close(book)
+    assert (closing.state.cursor, closing.state.failing_since, closing.state.last_error) == (15, None, "")
+    assert parked(closing) == [13, 15]
+    untold, held = closing.park
+    assert (untold.delivery.attempts, untold.detail, untold.dead) == (1, "when: no such field: Amount", False)
+    assert untold.due_at >= NOON + timedelta(seconds=5)
+    assert held.delivery.attempts == 0
+
+
+def test_what_was_parked_and_still_cannot_be_judged_waits_longer() -> None:
+    """And is given up in the end, like whatever is refused."""
+    due = [
+        a_delivery(position=5, record_id="A", attempts=1, first_tried_at=NOON),
+        a_delivery(position=6, record_id="B", attempts=9, first_tried_at=NOON - timedelta(days=3)),
+    ]
+    book = a_round("A", due=due, blocked=frozenset("AB"), refused={5: UNTOLD, 6: UNTOLD})
+    assert play(book) == []
+    by_position = {each.delivery.position: each for each in close(book).park}
+    assert (by_position[5].delivery.attempts, by_position[5].dead) == (2, False)
+    assert by_position[5].due_at >= NOON + timedelta(minutes=5)
+    assert by_position[6].dead
+    assert (by_position[11].delivery.attempts, len(by_position)) == (0, 3)
+
+
+def test_what_was_parked_and_is_not_wanted_any_more_is_done() -> None:
+    """Without being sent, and without counting as passed over once more."""
+    due = a_delivery(position=5, record_id="A", attempts=1, first_tried_at=NOON)
+    book = a_round("B", due=[due], unwanted=frozenset({5}))
+    assert play(book) == [11]
+    closing = close(book)
+    assert (closing.done, closing.park, closing.filtered) == ([5], [], 0)
+
+
+def test_what_cannot_be_judged_does_not_wait_for_a_sink_that_is_down() -> None:
+    """It would block the way to an event with which the sink could show that it is back."""
+    book = a_round("ABC", breaker=OPEN, refused={11: UNTOLD, 12: UNTOLD})
+    assert play(book, {"C": LATER}) == [13]
+    closing = close(book)
+    assert closing.state.cursor == 12
+    assert parked(closing) == [11, 12]
+
+
 def test_what_is_not_wanted_is_passed_over_and_counted() -> None:
     """It needs no row of its own."""
     book = a_round("ABC", unwanted=frozenset({11, 13}))
