@@ -16,6 +16,8 @@ import pytest
 import trouble_page
 import typer
 from builders import a_delivery
+from certificates import Certificates
+from config_examples import GOOD
 from credentials import A_KEY, a_secret_key
 from pydantic import BaseModel
 
@@ -47,6 +49,12 @@ COMMANDS = typer.main.get_command(cli.doors).commands  # type: ignore[attr-defin
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #: What is not just any text.
 SPECIAL = {"POLLER_SECRET_KEY": a_secret_key(), "ACME_PRIVATE_KEY": A_KEY.pem}
+
+
+@pytest.fixture(autouse=True)
+def _there(some_certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be where the files are that the example names."""
+    monkeypatch.chdir(some_certificates.ca.parent)
 
 
 def environment(text: str) -> dict[str, str]:
@@ -235,8 +243,9 @@ async def test_the_check_of_the_quick_start_looks_as_it_does(receiver: str, capf
 
 @pytest.mark.parametrize("text", blocks("toml"))
 def test_each_configuration_in_the_readme_loads(text: str) -> None:
-    """With the environment that it asks for."""
-    config.parse(text, environment(text))
+    """With the environment that it asks for; one that shows a sink alone, with an org beside it."""
+    beside = "" if "[orgs." in text else GOOD
+    config.parse(f"{text}\n{beside}", environment(text))
 
 
 # ---------------------------------------------------------------------- README's code runs

@@ -127,7 +127,14 @@ class Broker(Sink[SettingsT], Generic[SettingsT, ConnectionT]):
         del error
         return None
 
+    def _alive(self, connection: ConnectionT) -> bool:
+        """Say whether a connection is, as far as is known without asking the other side."""
+        del connection
+        return True
+
     async def _connected(self) -> ConnectionT:
+        if self._connection is not None and not self._alive(self._connection):
+            await self._let_go()
         if self._connection is None:
             self._connection = await self._connect()
         return self._connection

@@ -13,6 +13,7 @@ from pydantic import Discriminator, Tag
 from salesforce_poller.clock import Clock
 from salesforce_poller.sinks.base import Sink, SinkSettings
 from salesforce_poller.sinks.file import File, FileSettings
+from salesforce_poller.sinks.redis import Redis, RedisSettings
 from salesforce_poller.sinks.stdout import Stdout, StdoutSettings
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 
@@ -31,6 +32,7 @@ KINDS: dict[str, SinkKind] = {
     "webhook": SinkKind(WebhookSettings, Webhook),
     "stdout": SinkKind(StdoutSettings, Stdout),
     "file": SinkKind(FileSettings, File),
+    "redis": SinkKind(RedisSettings, Redis, module="redis"),
 }
 
 
@@ -42,7 +44,8 @@ def _word(value: Any) -> Any:
 AnySinkSettings = Annotated[
     Annotated[WebhookSettings, Tag("webhook")]
     | Annotated[StdoutSettings, Tag("stdout")]
-    | Annotated[FileSettings, Tag("file")],
+    | Annotated[FileSettings, Tag("file")]
+    | Annotated[RedisSettings, Tag("redis")],
     Discriminator(
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),

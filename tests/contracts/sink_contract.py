@@ -63,8 +63,8 @@ class SinkContract(ABC):
         sink = self.a_sink()
         await sink.open()
         events = [
-            dressed(1, record={"Name": "Zoë 株式会社 🚀 \u2028 \r\n \x00 \x1b[0m"}),
-            dressed(2, record={"Description": "x" * 1_000_000}),
+            dressed(1, id="1", record={"Name": "Zoë 株式会社 🚀 \u2028 \r\n \x00 \x1b[0m"}),
+            dressed(2, id="2", record={"Description": "x" * 1_000_000}),
         ]
         assert await verdicts(sink, events) == [Verdict.ACCEPTED] * 2
         assert self.received() == [each.body for each in events]
