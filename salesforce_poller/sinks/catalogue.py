@@ -13,6 +13,8 @@ from pydantic import Discriminator, Tag
 from salesforce_poller.clock import Clock
 from salesforce_poller.sinks.base import Sink, SinkSettings
 from salesforce_poller.sinks.file import File, FileSettings
+from salesforce_poller.sinks.kafka import Kafka
+from salesforce_poller.sinks.kafka_settings import KafkaSettings
 from salesforce_poller.sinks.redis import Redis, RedisSettings
 from salesforce_poller.sinks.stdout import Stdout, StdoutSettings
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
@@ -33,6 +35,7 @@ KINDS: dict[str, SinkKind] = {
     "stdout": SinkKind(StdoutSettings, Stdout),
     "file": SinkKind(FileSettings, File),
     "redis": SinkKind(RedisSettings, Redis, module="redis"),
+    "kafka": SinkKind(KafkaSettings, Kafka, module="confluent_kafka"),
 }
 
 
@@ -45,7 +48,8 @@ AnySinkSettings = Annotated[
     Annotated[WebhookSettings, Tag("webhook")]
     | Annotated[StdoutSettings, Tag("stdout")]
     | Annotated[FileSettings, Tag("file")]
-    | Annotated[RedisSettings, Tag("redis")],
+    | Annotated[RedisSettings, Tag("redis")]
+    | Annotated[KafkaSettings, Tag("kafka")],
     Discriminator(
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),

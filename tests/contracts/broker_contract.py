@@ -10,12 +10,12 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import orjson
 import pytest
 from proxy import Proxy
-from servers import Server, free_port
+from servers import free_port
 from sink_contract import SinkContract, dressed
 
 from salesforce_poller.clock import SystemClock
@@ -69,6 +69,20 @@ def ids(bodies: Sequence[bytes]) -> list[str]:
     return [orjson.loads(body)["id"] for body in bodies]
 
 
+class Killable(Protocol):
+    """A server as this contract needs it; ``servers.Server`` is one."""
+
+    @property
+    def port(self) -> int:
+        """Of 127.0.0.1."""
+
+    def kill(self) -> None:
+        """End it without warning."""
+
+    def start(self) -> None:
+        """Have it back, on the same port with the same data."""
+
+
 class BrokerContract(SinkContract):
     """A sink, a proxy with faults, and a real server behind it."""
 
@@ -87,7 +101,7 @@ class BrokerContract(SinkContract):
 
     @property
     @abstractmethod
-    def server(self) -> Server:
+    def server(self) -> Killable:
         """The server, private if possible."""
 
     @abstractmethod
