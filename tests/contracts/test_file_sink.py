@@ -2,6 +2,10 @@
 
 import errno
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +13,16 @@ import pytest
 from fakes import FakeClock
 from sink_contract import SinkContract, dressed, verdicts
 
+from salesforce_poller.clock import Clock
 from salesforce_poller.model import Verdict
 from salesforce_poller.sinks.file import File, FileSettings
 
+NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
-def a_file(path: Path, **settings: Any) -> File:
+
+def a_file(path: Path, clock: Clock | None = None, **settings: Any) -> File:
     """Return a file sink."""
-    return File(FileSettings(type="file", path=path, **settings), FakeClock())
+    return File(FileSettings(type="file", path=path, **settings), clock or FakeClock())
 
 
 class TestFile(SinkContract):
@@ -60,6 +67,27 @@ def move_away(path: Path) -> None:
     path.rename(f"{path}.moved")
 
 
+def remove(path: Path) -> None:
+    """Take a file away."""
+    path.unlink()
+
+
+def written_at(path: Path, at: datetime) -> None:
+    """Make the file as old as that."""
+    os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Have the system itself stop a write in its middle."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the file is."""
@@ -96,7 +124,7 @@ async def test_an_event_larger_than_the_limit_gets_a_file_of_its_own(path: Path)
 
 async def test_a_file_without_a_limit_is_never_put_aside(path: Path) -> None:
     """``rotate_at = 0``."""
-    sink = a_file(path, rotate_at=0, fsync=False)
+    sink = a_file(path, rotate_at=0, fsync="never")
     for number in range(3):
         await sink.send([dressed(number)])
     assert lines(path) == 3
@@ -128,3 +156,96 @@ async def test_a_full_disk_is_an_answer_and_leaves_no_half_line(path: Path, monk
     monkeypatch.undo()
     assert (receipt.verdict, receipt.detail) == (Verdict.TRY_LATER, f"{path}: No space left on device")
     assert content(path) == before
+
+
+async def test_a_write_that_the_system_cuts_short_leaves_no_half_line(path: Path) -> None:
+    """A real one, at a limit on the size of files; when there is room again, the event follows whole."""
+    sink = a_file(path)
+    await sink.send([dressed(1)])
+    before = content(path)
+    with no_file_larger_than(len(before) + 20):
+        [receipt] = await sink.send([dressed(2)])
+    assert (receipt.verdict, receipt.detail) == (Verdict.TRY_LATER, f"{path}: File too large")
+    assert content(path) == before
+    assert await verdicts(sink, [dressed(2)]) == [Verdict.ACCEPTED]
+    assert content(path) == before + dressed(2).body + b"\n"
+
+
+@pytest.mark.parametrize(("fsync", "kept"), [("batch", 0), ("always", 2)])
+async def test_what_is_written_together_is_accepted_together(path: Path, fsync: str, kept: int) -> None:
+    """All of a send or nothing; one by one with ``always``, and nothing behind the first failure."""
+    line = len(dressed(1).body) + 1
+    with no_file_larger_than(2 * line + 20):
+        receipts = await a_file(path, fsync=fsync).send([dressed(number) for number in range(1, 5)])
+    assert [each.verdict for each in receipts] == [Verdict.ACCEPTED] * kept + [Verdict.TRY_LATER] * (4 - kept)
+    assert lines(path) == kept
+
+
+@pytest.mark.parametrize(("fsync", "files", "folders"), [("always", 3, 1), ("batch", 1, 1), ("never", 0, 0)])
+async def test_the_disk_is_waited_for_as_often_as_agreed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str, files: int, folders: int
+) -> None:
+    """And once for the folder, when the file is new."""
+    waited: list[bool] = []
+    synced = os.fsync
+
+    def watched(handle: int) -> None:
+        waited.append(os.path.isdir(f"/proc/self/fd/{handle}"))  # noqa: PTH112  # a handle, not a path
+        synced(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    await a_file(path, fsync=fsync).send([dressed(number) for number in range(3)])
+    assert (waited.count(False), waited.count(True)) == (files, folders)
+
+
+def test_the_words_for_the_disk_may_still_be_true_and_false(path: Path) -> None:
+    """As configurations from before have them."""
+    read = [FileSettings(type="file", path=path, fsync=word).fsync for word in (True, False)]
+    assert read == ["batch", "never"]
+
+
+async def test_another_day_gets_another_file(path: Path) -> None:
+    """Before its first event, by UTC; not for a probe, not for later events, and not when a clock was set back."""
+    clock = FakeClock(NOON)
+    sink = a_file(path, clock, rotate_every="1d")
+    await sink.send([dressed(1)])
+    written_at(path, NOON.replace(hour=0))
+    await sink.send([dressed(2)])
+    assert lines(path) == 2
+    written_at(path, NOON.replace(hour=0) - timedelta(seconds=1))
+    await sink.probe()
+    assert not exists(path, 1)
+    await sink.send([dressed(3)])
+    assert (lines(path), lines(path, 1)) == (1, 2)
+    written_at(path, NOON + timedelta(days=2))
+    await sink.send([dressed(4)])
+    assert (lines(path), exists(path, 2)) == (2, False)
+
+
+@pytest.mark.parametrize("span", ["0s", "90m", "30s"])
+def test_a_span_that_is_no_whole_hours_is_refused(path: Path, span: str) -> None:
+    """Nobody wants a file a minute, and days must begin at midnight."""
+    with pytest.raises(ValueError, match='should be whole hours or days, such as "1h" or "1d"'):
+        FileSettings(type="file", path=path, rotate_every=span)
+
+
+async def test_putting_aside_that_was_cut_short_loses_no_file(path: Path) -> None:
+    """A crash between two renames leaves a gap; the next time closes it instead of dropping the oldest."""
+    sink = a_file(path, rotate_at=1, keep=3)
+    for number in range(4):
+        await sink.send([dressed(number)])
+    oldest, newest = content(path, 3), content(path, 1)
+    remove(Path(f"{path}.2"))
+    await sink.send([dressed(4)])
+    assert (content(path, 3), content(path, 2)) == (oldest, newest)
+    assert content(path) == dressed(4).body + b"\n"
+
+
+async def test_a_folder_that_may_not_be_written_is_an_answer(tmp_path: Path) -> None:
+    """A file where the folder should be, as nothing else stops an administrator."""
+    (tmp_path / "folder").write_text("")
+    [receipt] = await a_file(tmp_path / "folder" / "events.jsonl").send([dressed()])
+    assert (receipt.verdict, receipt.detail) == (
+        Verdict.TRY_LATER,
+        f"{tmp_path / 'folder' / 'events.jsonl'}: File exists",
+    )
