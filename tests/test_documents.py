@@ -48,7 +48,11 @@ TABLES = [one for one in re.findall(r"^\[(.+)\]$", EVERYTHING, flags=re.MULTILIN
 COMMANDS = typer.main.get_command(cli.doors).commands  # type: ignore[attr-defined]  # a Group, as there are several
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #: What is not just any text.
-SPECIAL = {"POLLER_SECRET_KEY": a_secret_key(), "ACME_PRIVATE_KEY": A_KEY.pem}
+SPECIAL = {
+    "POLLER_SECRET_KEY": a_secret_key(),
+    "ACME_PRIVATE_KEY": A_KEY.pem,
+    "MIRROR_URL": "postgresql://mirror:hush@db.example.com/crm",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from salesforce_poller.sinks.file import File, FileSettings
 from salesforce_poller.sinks.kafka import Kafka
 from salesforce_poller.sinks.kafka_settings import KafkaSettings
 from salesforce_poller.sinks.redis import Redis, RedisSettings
+from salesforce_poller.sinks.sql import Sql, SqlSettings
 from salesforce_poller.sinks.stdout import Stdout, StdoutSettings
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 
@@ -36,6 +37,7 @@ KINDS: dict[str, SinkKind] = {
     "file": SinkKind(FileSettings, File),
     "redis": SinkKind(RedisSettings, Redis, module="redis"),
     "kafka": SinkKind(KafkaSettings, Kafka, module="confluent_kafka"),
+    "sql": SinkKind(SqlSettings, Sql),  # looks for its library itself: SQLite needs none
 }
 
 
@@ -49,7 +51,8 @@ AnySinkSettings = Annotated[
     | Annotated[StdoutSettings, Tag("stdout")]
     | Annotated[FileSettings, Tag("file")]
     | Annotated[RedisSettings, Tag("redis")]
-    | Annotated[KafkaSettings, Tag("kafka")],
+    | Annotated[KafkaSettings, Tag("kafka")]
+    | Annotated[SqlSettings, Tag("sql")],
     Discriminator(
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),
