@@ -37,7 +37,7 @@ def settings(**more: Any) -> KafkaSettings:
         ),
         ('sasl_mechanism = "PLAIN"\nusername = "ann"', 'sasl_mechanism = "PLAIN" needs username and password'),
         ('username = "ann"', "username and password need sasl_mechanism: one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
-        ('ca = "/nowhere/ca.pem"\ntls = true', "ca: No such file or directory"),
+        ('ca = "/nowhere/ca.pem"\ntls = true', "cannot read /nowhere/ca.pem: No such file or directory"),
         ('sasl_mechanism = "DIGEST"', "sasl_mechanism"),
     ],
 )
