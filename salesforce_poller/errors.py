@@ -16,6 +16,9 @@
     ├── BulkRefused                   read it with REST queries instead
     ├── JobLost                       create the Bulk query job anew, and read it from its beginning
     ├── Stopped                       the program is stopping; nothing is wrong
+    ├── NotUnderstood                 a person asked for it the wrong way: say it as the text says
+    ├── NotKnown                      a person named what is not there: name one of those that are
+    ├── NotNow                        what a person asked for cannot be done at this moment
     └── StoreError                    the memory cannot be used as it is
         ├── StoreInUse                another process has it
         └── SchemaTooNew              a newer salesforce-poller wrote it
@@ -186,6 +189,18 @@ class JobLost(PollerError):
 
 class Stopped(PollerError):
     """The program was asked to stop in the middle of something long; the next run goes on from the last page."""
+
+
+class NotUnderstood(PollerError):
+    """A person's order is not one, or lacks something; the text says what would be right (HTTP 400)."""
+
+
+class NotKnown(PollerError):
+    """A person named a sink, a feed or an event that is not there; the text names those that are (HTTP 404)."""
+
+
+class NotNow(PollerError):
+    """A person's order is in order and cannot be carried out at this moment; the text says why (HTTP 409)."""
 
 
 class StoreError(PollerError):

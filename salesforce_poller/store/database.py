@@ -1,11 +1,10 @@
-"""The one file that opens the database: connections, transactions, the lock on the file, the schema's version.
+"""The one file that opens the database: connections, transactions, the schema's version. ``lock.py`` guards it.
 
 SQLite runs in WAL mode with ``synchronous=FULL``: what is committed is on disk. One connection writes (SQLite has one
 writer anyway), others read beside it. Used by ``feeds.py`` and ``outbox.py``; opened by ``store.py``.
 """
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +20,8 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from salesforce_poller.errors import SchemaTooNew, StoreError, StoreInUse, capped
+from salesforce_poller.errors import SchemaTooNew, StoreError, capped
+from salesforce_poller.store.lock import Lock
 
 #: Milliseconds to wait for another connection of this process, or for a reading command, to let go.
 _BUSY_TIMEOUT = 5000
@@ -32,7 +32,7 @@ class Database:
 
     def __init__(self, path: str, *, writable: bool = True) -> None:
         self._path = Path(path).resolve()  # one file has one lock, by whatever name it is opened
-        self._lock_file: int | None = None
+        self.lock = Lock(self._path)
         self._writable = writable
         self._write_lock = asyncio.Lock()
         self._writer = _engine(self._path, begin="BEGIN IMMEDIATE")
@@ -47,7 +47,7 @@ class Database:
             StoreError: it is no database, or cannot be written.
         """
         if self._writable:
-            self._lock_file = _take_lock(self._path)
+            self.lock.take()
         elif not self._path.exists():
             raise StoreError(f"there is no store at {self._path}; it is made by the first `salesforce-poller run`")
         try:
@@ -69,9 +69,7 @@ class Database:
         """Close every connection and give the lock back."""
         await self._writer.dispose()
         await self._reader.dispose()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        self.lock.release()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -123,24 +121,6 @@ def _engine(path: Path, *, begin: str) -> AsyncEngine:
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-def _take_lock(path: Path) -> int:
-    """Hold an advisory lock beside the file for as long as this process lives; the system drops it with us."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as exc:
-        raise StoreError(f"cannot use the store {path}: {exc.strerror}") from exc
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(handle)
-        raise StoreInUse(f"another process is using {path}; on SQLite only one daemon may run") from exc
-    except OSError as exc:
-        os.close(handle)
-        raise StoreError(f"cannot lock the store {path}: {exc.strerror}") from exc
-    return handle
 
 
 def _alembic() -> AlembicConfig:

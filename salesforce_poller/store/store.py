@@ -1,4 +1,7 @@
-"""Opens the memory. Polling writes ``store.feeds``, delivery reads ``store.outbox``: they meet only here."""
+"""Opens the memory. Polling writes ``store.feeds``, delivery reads ``store.outbox``: they meet only here.
+
+What people do to both of them is in ``store.repairs`` and ``store.pauses``; see ``actions/desk.py``.
+"""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -9,7 +12,10 @@ from pydantic import SecretStr
 from salesforce_poller.store.calls import Calls
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.feeds import Feeds
+from salesforce_poller.store.lock import Holder
 from salesforce_poller.store.outbox import Outbox
+from salesforce_poller.store.pauses import Pauses
+from salesforce_poller.store.repairs import Repairs
 from salesforce_poller.store.secrets import Secrets
 
 
@@ -23,6 +29,8 @@ class Store:
         self._database = Database(path, writable=writable)
         self.feeds = Feeds(self._database)
         self.outbox = Outbox(self._database)
+        self.repairs = Repairs(self._database)
+        self.pauses = Pauses(self._database)
         self.calls = Calls(self._database)
         self.secrets = Secrets(self._database, keys)
 
@@ -34,3 +42,7 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._database.close()
+
+    def announce(self, holder: Holder) -> None:
+        """Tell commands how they reach the process that has this store, which must be open for writing."""
+        self._database.lock.announce(holder)

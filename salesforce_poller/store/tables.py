@@ -10,6 +10,7 @@ orgs        what an org said of its limits, and whether it     one row an org
             is paused
 troubles    what is wrong, until it is over                    one row a feed or org in trouble
 secrets     what must be remembered and not be read            one row a secret
+pauses      feeds that a person paused                         one row a paused feed
 """
 
 from datetime import UTC, datetime, timedelta
@@ -189,4 +190,13 @@ secrets = Table(
     Column("name", String, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),  # encrypted with [store] secret_key
     Column("written_at", Instant, nullable=False),
+)
+
+pauses = Table(
+    "pauses",  # a table of its own: a feed can be paused before it ever ran
+    metadata,
+    Column("org", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("since", Instant, nullable=False),  # machine time
 )

@@ -1,0 +1,18 @@
+"""Remember which feeds a person paused."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Make the table."""
+    op.create_table(
+        "pauses",
+        sa.Column("org", sa.String, primary_key=True),
+        sa.Column("object", sa.String, primary_key=True),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+    )

@@ -1,0 +1,219 @@
+"""The desk where people's orders are taken, whichever door they come in by: ``sinks/crm/pause``, ``replay``, ….
+
+``admin/api.py`` hands over what was posted to the daemon; ``commands/desk.py`` does the same in a daemon's absence. So
+a command and its HTTP twin are one thing. Each order answers with a dict, and with an error of ``errors.py`` that says
+what would be right: NotUnderstood, NotKnown or NotNow.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import structlog
+
+from salesforce_poller.actions import orders, replay
+from salesforce_poller.actions.replay import Wants
+from salesforce_poller.clock import Clock
+from salesforce_poller.errors import NotKnown, NotNow
+from salesforce_poller.store.pauses import Pause
+from salesforce_poller.store.selection import Selection
+from salesforce_poller.store.store import Store
+
+log = structlog.get_logger()
+
+#: Seconds that a poll is waited for before the answer is that it goes on.
+_PATIENCE = 20.0
+
+
+class Poller(Protocol):
+    """What the desk needs of those who poll; there is none where no daemon runs."""
+
+    def pause(self, org: str, object_name: str) -> None:
+        """Give the feed no more turns; one under way ends with its page."""
+
+    def resume(self, org: str, object_name: str) -> None:
+        """Give the feed its turns again, the first one at once."""
+
+    async def poll(self, org: str, object_name: str) -> bool:
+        """Give the feed a turn now and wait for its end; False when there was none. Raises NotNow."""
+
+
+class Desk:
+    """Takes orders. ``wants`` says of each configured sink which events it wants; ``feeds`` are the configured ones."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        feeds: Sequence[tuple[str, str]],
+        wants: Mapping[str, Wants],
+        clock: Clock,
+        poller: Poller | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._store = store
+        self._feeds = feeds
+        self._wants = wants
+        self._clock = clock
+        self._poller = poller
+        self._stopping = stopping
+
+    async def take(self, order: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out an order, named by its path; ``said`` is its body.
+
+        Raises:
+            NotUnderstood: the body is wrong.
+            NotKnown: there is no such order, sink, feed, org or object.
+            NotNow: it cannot be done at this moment.
+            StoreError: the store failed.
+        """
+        if self._stopping():
+            raise NotNow("the daemon is stopping; try again when it runs")
+        match order.split("/"):
+            case ["replay"]:
+                return await self._replay(orders.read(orders.Replay, said))
+            case ["dead", "requeue" | "drop" as verb]:
+                return await self._dead(verb, orders.read(orders.Repair, said))
+            case ["sinks", name, "pause" | "resume" as verb]:
+                return await self._sink(name, verb, said)
+            case ["feeds", org, name, "poll" | "pause" | "resume" as verb]:
+                return await self._feed(org, name, verb, said)
+        raise NotKnown(
+            f"there is no order {order!r}; there is sinks/NAME/pause, sinks/NAME/resume, feeds/ORG/OBJECT/poll, "
+            "feeds/ORG/OBJECT/pause, feeds/ORG/OBJECT/resume, replay, dead/requeue and dead/drop"
+        )
+
+    async def check_names(self, wanted: orders.Wanted) -> None:
+        """Raise NotKnown where an org, an object or a sink is named that is neither configured nor in the store."""
+        if wanted.org and wanted.org not in {org for org, _ in self._feeds}:
+            await self._check_there(
+                "org", wanted.org, Selection(org=wanted.org), sorted({org for org, _ in self._feeds})
+            )
+        names = {name.lower() for _, name in self._feeds}
+        if wanted.object and wanted.object.lower() not in names:
+            known = sorted({name for _, name in self._feeds})
+            await self._check_there("object", wanted.object, Selection(object=wanted.object), known)
+        known = sorted({*self._wants, *await self._store.repairs.sinks()})
+        for name in wanted.sink or []:
+            if name not in known:
+                raise NotKnown(f"there is no sink named {name}; there is {', '.join(known)}")
+
+    async def _check_there(self, what: str, name: str, selection: Selection, known: Sequence[str]) -> None:
+        if not await self._store.repairs.following(selection, after=0, limit=1):
+            raise NotKnown(f"there is no {what} named {name}; there is {', '.join(known)}")
+
+    # ------------------------------------------------------------------ deliveries
+
+    async def _replay(self, order: orders.Replay) -> dict[str, Any]:
+        order.checked()
+        await self.check_names(order)
+        configured = [name for name in self._wants if order.sink is None or name in order.sink]
+        if gone := [name for name in order.sink or [] if name not in self._wants]:
+            raise NotKnown(f"the sink {gone[0]} is not in the configuration any more: nobody would deliver to it")
+        ran = await self._store.repairs.sinks()
+        if order.sink and (new := [name for name in configured if name not in ran]):
+            raise NotNow(f"the sink {new[0]} is new: nothing can be owed to it before the first run with it")
+        through = await self._store.repairs.end() if order.through is None else order.through
+        done = await replay.owe_again(
+            self._store.repairs,
+            {name: self._wants[name] for name in configured if name in ran},
+            order.selection(self._clock.now()),
+            replay.Extent(order.after, through, order.most),
+            clock=self._clock,
+            dry_run=order.dry_run,
+            stopping=self._stopping,
+        )
+        told = {name: asdict(owed) for name, owed in done.sinks.items()}
+        if not order.dry_run:
+            log.info("replay.owed", selected=done.selected, sinks=told)
+        return {
+            "dry_run": order.dry_run,
+            "selected": done.selected,
+            "sinks": told,
+            "through": through,
+            "next": done.next,
+        }
+
+    async def _dead(self, verb: str, order: orders.Repair) -> dict[str, Any]:
+        order.checked()
+        await self.check_names(order)
+        selection = order.selection(self._clock.now())
+        names = order.sink or await self._store.repairs.sinks()
+        if order.dry_run:
+            counts = await self._store.repairs.count_dead(selection, names)
+        elif verb == "requeue":
+            counts = await self._store.repairs.requeue(selection, names, self._clock.now())
+        else:
+            counts = await self._store.repairs.drop(selection, names)
+        if counts and not order.dry_run:
+            log.warning("dead.requeued" if verb == "requeue" else "dead.dropped", sinks=counts)
+        return {"dry_run": order.dry_run, "sinks": counts}
+
+    # ------------------------------------------------------------------ sinks and feeds
+
+    async def _sink(self, name: str, verb: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        if name not in self._wants:
+            raise NotKnown(f"there is no sink named {name}; there is {', '.join(self._wants)}")
+        reason = orders.read(orders.Pause, said).reason if verb == "pause" else ""
+        if verb == "resume":
+            orders.read(orders.Nothing, said)
+        if not await self._store.outbox.knows(name):
+            raise NotNow(f"the sink {name} is new: it begins with the next run, and can be paused then")
+        before = await self._store.outbox.sink(name)
+        if verb == "pause":
+            await self._store.outbox.pause(name, reason)
+        elif before.paused:
+            await self._store.outbox.resume(name)
+            self._store.repairs.tell()
+        log.info("sink.paused" if verb == "pause" else "sink.resumed", sink=name, reason=reason or before.paused)
+        return {"sink": name, "paused": reason, "was_paused": before.paused}
+
+    async def _feed(self, org: str, name: str, verb: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        if (org, name) not in self._feeds:
+            known = ", ".join(f"{one}/{other}" for one, other in self._feeds)
+            raise NotKnown(f"there is no feed {org}/{name}; there is {known}")
+        paused = {(one.org, one.object): one.why for one in await self._store.pauses.all()}
+        before = paused.get((org, name), "")
+        told = {"feed": f"{org}/{name}", "paused": "", "was_paused": before}
+        match verb:
+            case "poll":
+                orders.read(orders.Nothing, said)
+                return await self._poll(org, name, before)
+            case "pause":
+                told["paused"] = orders.read(orders.Pause, said).reason
+                await self._store.pauses.begin(Pause(org, name, told["paused"], self._clock.now()))
+                self._tell_poller(lambda poller: poller.pause(org, name))
+            case _:
+                orders.read(orders.Nothing, said)
+                await self._store.pauses.end(org, name)
+                self._tell_poller(lambda poller: poller.resume(org, name))
+        log.info(
+            "feed.paused" if verb == "pause" else "feed.resumed", org=org, object=name, reason=told["paused"] or before
+        )
+        return told
+
+    def _tell_poller(self, say: Callable[[Poller], None]) -> None:
+        if self._poller is not None:
+            say(self._poller)
+
+    async def _poll(self, org: str, name: str, paused: str) -> dict[str, Any]:
+        if self._poller is None:
+            raise NotNow("no daemon is running on this store; a poll is the daemon's affair")
+        if paused:
+            raise NotNow(f"{org}/{name} is paused ({paused}); resume it, and it is polled at once")
+        end = await self._store.repairs.end()
+        turn = asyncio.ensure_future(self._poller.poll(org, name))
+        done, _ = await asyncio.wait([turn], timeout=_PATIENCE)
+        told: dict[str, Any] = {"feed": f"{org}/{name}", "done": bool(done), "events": 0, "error": ""}
+        if done and turn.result():
+            told["events"] = await self._store.repairs.count(Selection(org=org, object=name), after=end)
+            told["error"] = await self._error(org, name)
+        return told
+
+    async def _error(self, org: str, name: str) -> str:
+        """Return what is wrong with a feed, or with its whole org; empty when it works."""
+        wrong = [
+            one.error for one in await self._store.feeds.open_troubles() if (one.org, one.object or name) == (org, name)
+        ]
+        return wrong[0] if wrong else ""
