@@ -15,24 +15,32 @@ stands the store, and nothing else: polling never sees a sink, delivery never se
 """
 
 import asyncio
+import os
 import random
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
+from pydantic import SecretStr
 
 from salesforce_poller import telemetry
-from salesforce_poller.admin import server
+from salesforce_poller.actions.desk import Desk, Poller
+from salesforce_poller.admin import api, server
+from salesforce_poller.admin.guard import Guard
 from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.clock import Clock
 from salesforce_poller.config import Config
+from salesforce_poller.delivery import filters
 from salesforce_poller.delivery.dispatcher import Dispatcher
 from salesforce_poller.errors import StoreError
 from salesforce_poller.polling import forecast
 from salesforce_poller.polling.budget import Budget
 from salesforce_poller.polling.fleet import Fleet, Member
+from salesforce_poller.polling.helm import Helm
 from salesforce_poller.polling.pace import Rider
 from salesforce_poller.polling.poller import Feed
 from salesforce_poller.polling.settings import FeedSettings
@@ -40,6 +48,7 @@ from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.sharing import Seat
 from salesforce_poller.scheduler import Scheduler
 from salesforce_poller.sinks import catalogue
+from salesforce_poller.store.lock import Holder
 from salesforce_poller.store.store import Store
 
 log = structlog.get_logger()
@@ -48,6 +57,8 @@ log = structlog.get_logger()
 _GRACE = timedelta(seconds=8)
 _STORE_AGAIN = timedelta(seconds=10)
 _TIDY_EVERY = timedelta(hours=1)
+#: Who listens everywhere is found here.
+_NEARBY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with, not listened on
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(config.store.path, keys=config.store.keys))
+        pauses = {(one.org, one.object) for one in await store.pauses.all()}
         orgs: dict[str, Org] = {}
         fleets: list[Fleet] = []
         poll_log = telemetry.PollLog(clock)
@@ -89,7 +101,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
             orgs[name] = await stack.enter_async_context(org)
             members = []
             for object_name, feed_settings in settings.objects.items():
-                seat = Seat(org)
+                seat, halt = Seat(org), asyncio.Event()
                 feed = Feed(
                     object_name,
                     feed_settings,
@@ -97,11 +109,12 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
                     store=store.feeds,
                     clock=clock,
                     rng=rng,
-                    stop=stop,
+                    stop=halt,
                     report=poll_log.polled,
                     roomy=budget.is_roomy,
                 )
-                members.append(Member(feed, seat))
+                paused = (name, object_name) in pauses
+                members.append(Member(feed, seat, halt=halt, paused=paused))
             fleets.append(Fleet(name, members, seat=Seat(org), budget=budget, clock=clock))
         await store.outbox.ensure_sinks(list(config.sinks))
         await _resume_sinks(store, list(config.sinks))
@@ -130,18 +143,12 @@ async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio
     """
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(build(config, clock=clock, rng=rng))
+        scheduler = Scheduler(clock=clock, rng=rng)
         if address := config.http.address:
-            host, port = await stack.enter_async_context(
-                server.serving(
-                    server.build(app.store.feeds, clock, watched=list(_watched(config)), token=config.http.token),
-                    address,
-                )
-            )
-            log.info("http.listening", host=host, port=port)
+            await _serve(stack, app, config, address, scheduler=scheduler, clock=clock)
         for name, org in config.orgs.items():
             expected = forecast.of_org(org.objects)
             log.info("forecast", org=name, calls_per_day=expected.calls, by_object=dict(expected.by_object))
-        scheduler = Scheduler(clock=clock, rng=rng)
         for fleet in app.fleets:
             scheduler.every(fleet.name, fleet.step, fleet.tick, overlapping=True)
         scheduler.every("tidy", _TIDY_EVERY, app.upkeep.tidy)
@@ -153,10 +160,46 @@ async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio
         finally:
             log.info("stopping")
             app.stop.set()
+            for fleet in app.fleets:
+                fleet.halt()
             await asyncio.gather(scheduler.drain(_GRACE), _finish(deliveries))
     calls = sum(org.calls for org in app.orgs.values())
     log.info("stopped", calls=calls)
     return calls
+
+
+def desk_for(
+    config: Config,
+    store: Store,
+    *,
+    clock: Clock,
+    poller: Poller | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Desk:
+    """Return the desk at which orders about this configuration are taken; without a ``poller`` where nobody polls."""
+    wants = {name: partial(filters.wants, sink) for name, sink in config.sinks.items()}
+    return Desk(store, feeds=list(_watched(config)), wants=wants, clock=clock, poller=poller, stopping=stopping)
+
+
+async def _serve(
+    stack: AsyncExitStack,
+    app: App,
+    config: Config,
+    address: tuple[str, int],
+    *,
+    scheduler: Scheduler,
+    clock: Clock,
+) -> None:
+    """Serve health and orders until the stack is left, and tell commands where. Raises ConfigError, StoreError."""
+    guard = Guard(config.http.token, SecretStr(secrets.token_urlsafe(32)))
+    poller = Helm({fleet.name: fleet for fleet in app.fleets}, scheduler.at_once)
+    desk = desk_for(config, app.store, clock=clock, poller=poller, stopping=app.stop.is_set)
+    watched = list(_watched(config))
+    routes = api.routes(api.Api(app.store, desk, guard, watched, list(config.sinks), clock))
+    application = server.build(app.store, clock, watched=watched, guard=guard, more=routes)
+    host, port = await stack.enter_async_context(server.serving(application, address))
+    app.store.announce(Holder(os.getpid(), _NEARBY.get(host, host), port, guard.key.get_secret_value()))
+    log.info("http.listening", host=host, port=port)
 
 
 def _watched(config: Config) -> dict[tuple[str, str], FeedSettings]:
@@ -177,9 +220,10 @@ async def _resume_sinks(store: Store, names: list[str]) -> None:
 
 
 async def _deliver(app: App, dispatcher: Dispatcher) -> None:
-    """Run one sink's loop, woken whenever there are new events."""
+    """Run one sink's loop, woken whenever there are new events, or a person owes it some again."""
     wake = asyncio.Event()
     app.store.feeds.on_events(wake.set)
+    app.store.repairs.on_owed(wake.set)
     while not app.stop.is_set():
         try:
             await dispatcher.run(wake, app.stop, telemetry.dispatched)

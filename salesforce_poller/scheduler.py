@@ -50,6 +50,10 @@ class Scheduler:
             max_instances=_MANY if overlapping else 1,
         )
 
+    async def at_once(self, tick: Tick) -> None:
+        """Call ``tick`` now, once, and wait for it; :meth:`drain` minds it as it does the others."""
+        await self._run(tick)
+
     def start(self) -> None:
         """Begin calling. Needs a running event loop."""
         self._jobs.start()

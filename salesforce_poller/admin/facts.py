@@ -1,13 +1,16 @@
 """What is true right now, from what the store tells. Pure; ``server.py`` and the ``status`` command ask."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from salesforce_poller.clock import format_span
+from salesforce_poller.delivery import envelope
 from salesforce_poller.errors import Action
+from salesforce_poller.model import Delivery
 from salesforce_poller.salesforce import troubles
 from salesforce_poller.store.feeds import FeedHealth
+from salesforce_poller.store.repairs import Dead, Recorded
 from salesforce_poller.store.troubles import OpenTrouble
 
 #: What has failed for this long is stuck; a shorter spell is weather.
@@ -17,17 +20,26 @@ _LASTING = {Action.PAUSE_FEED, Action.STOP_ORG}
 
 
 def not_ready(
-    feeds: Sequence[FeedHealth], open_troubles: Sequence[OpenTrouble], watched: Iterable[tuple[str, str]], now: datetime
+    feeds: Sequence[FeedHealth],
+    open_troubles: Sequence[OpenTrouble],
+    watched: Iterable[tuple[str, str]],
+    now: datetime,
+    paused: Collection[tuple[str, str]] = (),
 ) -> list[str]:
     """Say what keeps the daemon from being ready, one line each; ``now`` is machine time (UTC).
 
     ``feeds`` are those that ever ran, ``watched`` those that should, by org and object.
 
-    A failing sink does not: its events wait in the store and the other sinks go on.
+    A feed that is ``paused`` by a person does not: it is as somebody wants it. A failing sink does not: its
+    events wait in the store and the other sinks go on.
     """
     started = {(feed.org, feed.object) for feed in feeds}
-    problems = [f"{org}/{name} has not been read yet" for org, name in watched if (org, name) not in started]
+    problems = [
+        f"{org}/{name} has not been read yet" for org, name in watched if (org, name) not in started.union(paused)
+    ]
     for one in open_troubles:
+        if (one.org, one.object) in paused:
+            continue
         row = troubles.named(one.name)
         if (row and row.action in _LASTING) or now - one.since >= STUCK_AFTER:
             span = format_span(max(0.0, (now - one.since).total_seconds()))
@@ -60,4 +72,26 @@ def told(trouble: OpenTrouble) -> dict[str, Any]:
         "what_happens": row.action.value if row else "",
         "what_to_do": row.advice if row else "",
         "help": row.help_url if row else "",
+    }
+
+
+def of_event(one: Recorded) -> dict[str, Any]:
+    """Return an event with where it stands in the store, for programs."""
+    event = envelope.cloudevent(Delivery("", one.position, one.event))
+    return {"position": one.position, "recorded_at": one.recorded_at, "event": event}
+
+
+def of_dead(one: Dead) -> dict[str, Any]:
+    """Return all that is known of a delivery that was given up, for programs."""
+    delivery = one.parked.delivery
+    return {
+        "sink": delivery.sink,
+        "position": delivery.position,
+        "recorded_at": one.recorded_at,
+        "attempts": delivery.attempts,
+        "first_tried_at": delivery.first_tried_at,
+        "given_up_at": one.parked.due_at,
+        "why": one.parked.detail,
+        "response": one.parked.response,
+        "event": envelope.cloudevent(delivery),
     }

@@ -1,33 +1,32 @@
-"""Answers ``GET /healthz`` and ``GET /readyz``; nothing here changes anything. Started by ``app.py``.
+"""Answers ``GET /healthz`` and ``GET /readyz``, and serves what ``api.py`` answers. Started by ``app.py``.
 
 Liveness is only that the process turns. Readiness is the store and the feeds, with what is wrong in the body.
 """
 
 import asyncio
 import contextlib
-import hmac
 import socket
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
 import uvicorn
-from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from salesforce_poller.admin import facts
+from salesforce_poller.admin.guard import Guard
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import ConfigError
-from salesforce_poller.store.feeds import Feeds
+from salesforce_poller.store.store import Store
 
 
 def build(
-    feeds: Feeds, clock: Clock, *, watched: Sequence[tuple[str, str]], token: SecretStr | None = None
+    store: Store, clock: Clock, *, watched: Sequence[tuple[str, str]], guard: Guard, more: Sequence[Route] = ()
 ) -> Starlette:
-    """Build the application; ``watched`` are the configured feeds by org and object.
+    """Build the application; ``watched`` are the configured feeds by org and object, ``more`` the routes of ``api.py``.
 
     Where there is a token, only who shows it is told *what* is wrong.
     """
@@ -36,21 +35,16 @@ def build(
         return JSONResponse({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
-        troubles = facts.of_watched(await feeds.open_troubles(), watched)
-        problems = facts.not_ready(await feeds.health(), troubles, watched, clock.now())
+        pauses = [one for one in await store.pauses.all() if (one.org, one.object) in watched]
+        troubles = facts.of_watched(await store.feeds.open_troubles(), watched)
+        paused = {(one.org, one.object) for one in pauses}
+        problems = facts.not_ready(await store.feeds.health(), troubles, watched, clock.now(), paused)
         told: dict[str, Any] = {"ready": not problems}
-        if _may_know(request, token):
-            told |= {"problems": problems, "troubles": [facts.told(one) for one in troubles]}
+        if guard.details(request.headers):
+            told |= {"problems": problems, "troubles": [facts.told(one) for one in troubles], "paused": pauses}
         return Response(orjson.dumps(told), 503 if problems else 200, media_type="application/json")
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
-
-
-def _may_know(request: Request, token: SecretStr | None) -> bool:
-    if token is None:
-        return True
-    shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return hmac.compare_digest(shown.encode(), token.get_secret_value().encode())
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), *more])
 
 
 @contextlib.asynccontextmanager

@@ -17,6 +17,12 @@ def _listen(value: str) -> str:
     return value
 
 
+def _token(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("is empty, and would let everybody in; `openssl rand -base64 32` makes one")
+    return value
+
+
 class HttpSettings(BaseModel):
     """The daemon's own HTTP address."""
 
@@ -24,8 +30,9 @@ class HttpSettings(BaseModel):
 
     #: ``HOST:PORT``; an empty text serves nothing.
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
-    #: Required when listening beyond this machine; whoever shows it (``Authorization: Bearer …``) is told details.
-    token: SecretStr | None = None
+    #: Required when listening beyond this machine; whoever shows it (``Authorization: Bearer …``) is told details, and
+    #: may do what commands do.
+    token: Annotated[SecretStr, AfterValidator(_token)] | None = None
 
     @model_validator(mode="after")
     def _is_guarded(self) -> Self:

@@ -7,13 +7,13 @@ is its own affair (``poller.py``), and so is its failure.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
 from salesforce_poller.clock import Clock, write_span
-from salesforce_poller.errors import PollerError, StoreError
+from salesforce_poller.errors import NotNow, PollerError, StoreError
 from salesforce_poller.polling import pace
 from salesforce_poller.polling.budget import Budget
 from salesforce_poller.polling.poller import Feed
@@ -38,6 +38,11 @@ class Member:
     feed: Feed
     seat: Seat
     last: int | None = None
+    #: Ends the feed's turn with the page in hand; set while a person has paused it, and at the end of the program.
+    halt: asyncio.Event = field(default_factory=asyncio.Event)
+    paused: bool = False
+    #: True from the moment at which it was chosen for a turn until that ends.
+    riding: bool = False
 
 
 class Fleet:
@@ -73,6 +78,43 @@ class Fleet:
         except StoreError as exc:
             log.warning("store.failed", org=self.name, error=str(exc))
 
+    def pause(self, object_name: str) -> None:
+        """Give a feed no more turns until :meth:`resume`; one under way ends with its page."""
+        member = self._member(object_name)
+        member.paused = True
+        member.halt.set()
+
+    def resume(self, object_name: str) -> None:
+        """Give a feed its turns again; it is due at once."""
+        member = self._member(object_name)
+        member.paused, member.last = False, None
+        member.halt.clear()
+
+    async def poll_now(self, object_name: str) -> bool:
+        """Give a feed a turn now, whether it is due or rests after a failure; False where one is under way.
+
+        Raises:
+            NotNow: the whole org is left alone for a while.
+        """
+        member = self._member(object_name)
+        if self._budget.resting:
+            raise NotNow(f"{self.name} is not asked anything at the moment; `salesforce-poller status` says until when")
+        if member.riding:
+            return False
+        member.feed.hurry()
+        member.last = self._step_now()
+        await self._ride([member])
+        return True
+
+    def halt(self) -> None:
+        """End every turn with the page in hand, and begin none."""
+        for member in self._members:
+            member.paused = True
+            member.halt.set()
+
+    def _member(self, object_name: str) -> Member:
+        return next(member for member in self._members if member.feed.object == object_name)
+
     def _step_now(self) -> int:
         """Return the step that this tick belongs to.
 
@@ -90,6 +132,7 @@ class Fleet:
             return
         ride = self._seat.new_round()
         for member in due:
+            member.riding = True
             member.seat.join(ride)
         await asyncio.gather(self._ask_limits(), *(self._turn(member) for member in due))
 
@@ -98,6 +141,7 @@ class Fleet:
             await member.feed.tick()
         finally:
             member.seat.leave()
+            member.riding = False
 
     async def _ask_limits(self) -> None:
         """Ask for the org's limits at the start and once a day; a user who may not ask is told by every answer."""
@@ -132,4 +176,6 @@ class Fleet:
         settings = member.feed.settings
         stretched = settings.every * pace.factor(self._budget.stretch, settings.priority)
         every = max(settings.every, min(stretched, pace.DAY)) / self.step
-        return member.feed.free and (member.feed.behind or is_due(step, member.last, every))
+        if member.paused or member.riding or not member.feed.free:
+            return False
+        return member.feed.behind or is_due(step, member.last, every)

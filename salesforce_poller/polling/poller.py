@@ -116,6 +116,10 @@ class Feed:
         """False while a turn is under way, and while the feed rests after a failure."""
         return not self._turn_lock.locked() and self._clock.monotonic() >= self._not_before
 
+    def hurry(self) -> None:
+        """Rest no longer after a failure: a person says that it is mended."""
+        self._not_before = 0.0
+
     async def tick(self) -> None:
         """Take a turn, if the feed is free.
 

@@ -10,10 +10,12 @@ import httpx
 import pytest
 from consumer import Consumer, a_consumer
 from fakes import FakeClock
+from pydantic import SecretStr
 from world import World
 
 from salesforce_poller import app, config
 from salesforce_poller.admin import server
+from salesforce_poller.admin.guard import Guard
 from salesforce_poller.admin.settings import HttpSettings
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import ConfigError, StoreInUse
@@ -34,6 +36,8 @@ type = "webhook"
 url = "{hook}"
 """
 STUCK = 60
+KEY = SecretStr("the key of this run")
+LEADS = [("acme", "Lead")]
 
 
 @pytest.fixture
@@ -100,7 +104,7 @@ async def test_a_long_turn_stops_at_the_end_of_its_page(world: World) -> None:
 async def test_readiness_says_what_is_wrong_to_whoever_may_know(world: World) -> None:
     """Not read yet, then ready, then failing for ten minutes; details only for the token."""
     secret = HttpSettings.model_validate({"listen": "127.0.0.1:0", "token": "let-me-in"})
-    application = server.build(world.store.feeds, world.machine, watched=[("acme", "Lead")], token=secret.token)
+    application = server.build(world.store, world.machine, watched=LEADS, guard=Guard(secret.token, KEY))
     async with server.serving(application, ("127.0.0.1", 0)) as (host, port), httpx.AsyncClient() as http:
         base = f"http://{host}:{port}"
         bearer = {"authorization": "Bearer let-me-in"}
@@ -126,7 +130,7 @@ async def test_readiness_says_what_is_wrong_to_whoever_may_know(world: World) ->
 async def test_readiness_tells_at_once_what_a_person_must_mend(world: World) -> None:
     """An object that vanished does not come back by waiting ten minutes."""
     await world.watch()
-    application = server.build(world.store.feeds, world.machine, watched=[("acme", "Lead")])
+    application = server.build(world.store, world.machine, watched=LEADS, guard=Guard(None, KEY))
     world.org.access.object("Lead", visible=False, now=world.org.clock.now())
     await world.feed().tick()
     async with server.serving(application, ("127.0.0.1", 0)) as (host, port), httpx.AsyncClient() as http:
@@ -136,7 +140,7 @@ async def test_readiness_tells_at_once_what_a_person_must_mend(world: World) -> 
 
 async def test_an_address_in_use_is_a_clear_line(world: World) -> None:
     """Not a traceback at start."""
-    application = server.build(world.store.feeds, FakeClock(), watched=[])
+    application = server.build(world.store, FakeClock(), watched=[], guard=Guard(None, KEY))
     async with server.serving(application, ("127.0.0.1", 0)) as (host, port):
         with pytest.raises(ConfigError, match="choose another port"):
             async with server.serving(application, (host, port)):
