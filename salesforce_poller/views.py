@@ -1,22 +1,22 @@
-"""What commands show: findings of a check, objects, status, events, a sample. Called by ``cli.py``; prints to stdout.
+"""What commands show: findings of a check, objects, status, a sample. Called by ``cli.py``; prints to stdout.
 
 Each has a form for people (tables that fit one screen) and one for programs (``--json``).
 """
 
 import asyncio
 import webbrowser
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from salesforce_poller import check, login, orgs
+from salesforce_poller import check, login, orgs, printing
+from salesforce_poller.actions import overview
 from salesforce_poller.admin import facts
 from salesforce_poller.clock import Clock, format_span
 from salesforce_poller.config import Config
@@ -24,33 +24,18 @@ from salesforce_poller.delivery import envelope
 from salesforce_poller.errors import ConfigError
 from salesforce_poller.model import Delivery, Event, Kind, Verdict, Watermarks
 from salesforce_poller.salesforce.describe import ObjectSummary
-from salesforce_poller.sinks import catalogue, stdout_lines
+from salesforce_poller.sinks import catalogue
 from salesforce_poller.store.calls import OrgState, minute_of
 from salesforce_poller.store.feeds import FeedHealth
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.troubles import OpenTrouble
 
-_MARKS = {
-    check.Mark.GOOD: "[green]✓[/]",
-    check.Mark.NOTE: "[yellow]![/]",
-    check.Mark.BAD: "[bold red]✗[/]",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which events to show; None means all."""
-
-    org: str | None
-    object: str | None
-    kind: Kind | None
-    record: str | None
-    limit: int
+_MARKS = {check.Mark.GOOD: printing.GOOD, check.Mark.NOTE: printing.NOTE, check.Mark.BAD: printing.BAD}
 
 
 async def show_findings(config: Config, *, clock: Clock, as_json: bool) -> bool:
     """Show each finding of a check as it comes in; returns whether all is well."""
-    console = _console()
+    console = printing.console()
     if not as_json:
         console.print(f"Checking, for about {check.calls_needed(config)} API calls …\n")
     found = []
@@ -63,7 +48,7 @@ async def show_findings(config: Config, *, clock: Clock, as_json: bool) -> bool:
     calls = check.calls_per_day(config)
     if as_json:
         lines = [{"mark": one.mark.value, "about": one.about, "text": one.text} for one in found]
-        _print_json({"ok": good, "findings": lines, "calls_per_day": calls})
+        printing.as_json({"ok": good, "findings": lines, "calls_per_day": calls})
         return good
     for org, count in calls.items():
         console.print(f"\n[bold]{escape(org)}[/] will be asked about [bold]{count:,}[/] times a day.")
@@ -79,15 +64,15 @@ async def show_objects(config: Config, org_name: str, *, clock: Clock, as_json: 
         found = await org.describe_global()
     watched = config.orgs[org_name].objects
     if as_json:
-        _print_json([{**asdict(one), "how": _how(one), "watched": one.name in watched} for one in found])
+        printing.as_json([{**asdict(one), "how": _how(one), "watched": one.name in watched} for one in found])
         return
-    table = _table("object", "label", "how it can be polled", "watched")
+    table = printing.table("object", "label", "how it can be polled", "watched")
     for one in found:
         if one.queryable:
             table.add_row(escape(one.name), escape(one.label), _how(one), "yes" if one.name in watched else "")
-    _console().print(table)
+    printing.console().print(table)
     hidden = sum(not one.queryable for one in found)
-    _console().print(f"{len(found) - hidden} objects can be polled; {hidden} others cannot be queried at all.")
+    printing.console().print(f"{len(found) - hidden} objects can be polled; {hidden} others cannot be queried at all.")
 
 
 async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
@@ -98,71 +83,57 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
         wrong = facts.of_watched(await store.feeds.open_troubles(), watched(config))
         asked = await _asked(store, config, now)
         remembered = [await store.feeds.count_sightings(feed.org, feed.object) for feed in feeds]
-        known = [name for name in config.sinks if await store.outbox.knows(name)]
-        sinks = [(await store.outbox.sink(name), await store.outbox.backlog(name)) for name in known]
+        views = await overview.of_feeds(store, sorted(watched(config)))
+        sinks = await overview.of_sinks(store, list(config.sinks))
     unread = sorted(watched(config) - {(feed.org, feed.object) for feed in feeds})
-    new = [name for name in config.sinks if name not in known]
+    paused = [one for one in views if one.paused]
     if as_json:
-        _print_json(
+        printing.as_json(
             {
                 "orgs": asked,
                 "feeds": [{**asdict(f), "remembered": count} for f, count in zip(feeds, remembered, strict=True)],
                 "unread": [f"{org}/{name}" for org, name in unread],
+                "paused_feeds": [asdict(one) for one in paused],
                 "troubles": [facts.told(one) for one in wrong],
-                "sinks": [{**asdict(state), **asdict(backlog)} for state, backlog in sinks],
-                "new_sinks": new,
+                "sinks": [asdict(one) for one in sinks if one.started],
+                "new_sinks": [one.name for one in sinks if not one.started],
             }
         )
         return
-    console, troubles = _console(), [_explained(one, now) for one in wrong]
-    table = _table("feed", "polled", "settled", "records known", "state")
-    for feed, count in zip(feeds, remembered, strict=True):
-        name = f"{feed.org}/{feed.object}"
-        phase = _failing(feed.failing_since, now) if feed.last_error else _phase(feed.marks)
-        table.add_row(
-            escape(name), _ago(feed.polled_at, now), _instant(feed.marks.settled_through), f"{count:,}", phase
-        )
-    for org, name in unread:
-        table.add_row(escape(f"{org}/{name}"), "-", "-", "-", "[red]not read yet[/]")
-    console.print(table)
+    console = printing.console()
+    console.print(_feeds_table(zip(feeds, remembered, strict=True), unread, paused, now))
     console.print(*_unfinished(feeds), "", sep="\n")
     console.print(_orgs_table(asked, now))
     console.print()
-    table = _table("sink", "waiting", "parked", "given up", "oldest owed", "state")
-    for state, backlog in sinks:
-        trouble = f"paused until the next start: {state.paused}" if state.paused else state.last_error
-        if state.paused or state.failing_since:
-            troubles.append(f"sink {state.name}: {trouble}")
-        paused = "[red]paused[/]" if state.paused else _failing(state.failing_since, now)
-        counts = (f"{backlog.waiting:,}", f"{backlog.parked:,}", f"{backlog.dead:,}")
-        table.add_row(escape(state.name), *counts, _ago(backlog.oldest, now), paused)
-    for name in new:
-        table.add_row(escape(name), "-", "-", "-", "-", "[yellow]new: begins with the next run[/]")
-    console.print(table)
-    for trouble in troubles:
-        console.print(f"\n[bold red]✗[/] {escape(trouble)}")
+    console.print(printing.sinks_table(sinks, now))
+    troubles = [f"[bold red]✗[/] {escape(_explained(one, now))}" for one in wrong]
+    for line in [*troubles, *printing.feed_pauses(paused), *printing.sink_troubles(sinks)]:
+        console.print(f"\n{line}")
 
 
-async def show_events(config: Config, wanted: Wanted, *, as_json: bool) -> None:
-    """Show the latest events, oldest of them first. Raises StoreError when there is no store yet."""
-    async with Store(config.store.path, writable=False) as store:
-        found = await store.outbox.events(
-            org=wanted.org, object_name=wanted.object, kind=wanted.kind, record=wanted.record, limit=wanted.limit
-        )
-    console = _console()
-    for position, event in reversed(found):
-        dressed = envelope.cloudevent(Delivery("", position, event))
-        if as_json:
-            _print_json(dressed)
-        else:
-            console.print(stdout_lines.line(dressed, console.width), soft_wrap=True)
-    if not found and not as_json:
-        console.print("No such events yet.")
+def _feeds_table(
+    feeds: Iterable[tuple[FeedHealth, int]],
+    unread: Iterable[tuple[str, str]],
+    paused: Iterable[overview.FeedView],
+    now: datetime,
+) -> Table:
+    """Show how far each feed is; ``feeds`` come with the number of records known."""
+    table = printing.table("feed", "polled", "settled", "records known", "state")
+    by_person = {(one.org, one.object): printing.feed_state(one, now) for one in paused}
+    for feed, count in feeds:
+        phase = printing.failing(feed.failing_since, now) if feed.last_error else _phase(feed.marks)
+        settled = printing.instant(feed.marks.settled_through)
+        state = by_person.get((feed.org, feed.object), phase)
+        name = escape(f"{feed.org}/{feed.object}")
+        table.add_row(name, printing.ago(feed.polled_at, now), settled, f"{count:,}", state)
+    for key in unread:
+        table.add_row(escape("/".join(key)), "-", "-", "-", by_person.get(key, "[red]not read yet[/]"))
+    return table
 
 
 async def log_in(config: Config, org_name: str, *, clock: Clock, stop: asyncio.Event, port: int, browser: bool) -> None:
     """Have a person log in, and show who the daemon will be. Raises what ``login.run`` raises."""
-    console = _console()
+    console = printing.console()
     hands = login.Hands(say=lambda line: console.print(escape(line)), browse=_browse if browser else None)
     found = await login.run(config, org_name, hands, clock=clock, stop=stop, port=port)
     console.print(
@@ -240,7 +211,7 @@ async def _asked(store: Store, config: Config, now: datetime) -> list[dict[str, 
 
 def _orgs_table(asked: list[dict[str, Any]], now: datetime) -> Table:
     """Show what each org was asked, and how it stands."""
-    table = _table("org", "our calls in 24h", "api_budget", "everybody's", "allowed", "pace")
+    table = printing.table("org", "our calls in 24h", "api_budget", "everybody's", "allowed", "pace")
     for one in asked:
         counts = [f"{one[key]:,}" if one[key] is not None else "-" for key in ("calls", "budget", "used", "allowed")]
         table.add_row(escape(one["org"]), *counts, escape(_pace(one, now)))
@@ -250,9 +221,9 @@ def _orgs_table(asked: list[dict[str, Any]], now: datetime) -> Table:
 def _pace(one: dict[str, Any], now: datetime) -> str:
     """Say whether an org is polled as configured."""
     if one["paused_until"] and one["paused_until"] > now:
-        return f"paused until {_instant(one['paused_until'])}: {one['pause_reason']}"
+        return f"paused until {printing.instant(one['paused_until'])}: {one['pause_reason']}"
     if one["stretch"] > 1:
-        until = f" until {_instant(one['stretched_until'])}" if one["stretched_until"] else ""
+        until = f" until {printing.instant(one['stretched_until'])}" if one["stretched_until"] else ""
         return f"intervals are {one['stretch']:.1f} times as long{until}, to stay within api_budget"
     return "as configured" if one["heard_at"] else "-"
 
@@ -260,7 +231,7 @@ def _pace(one: dict[str, Any], now: datetime) -> str:
 def _explained(trouble: OpenTrouble, now: datetime) -> str:
     """Say what is wrong with whom, since when, and what to do about it."""
     told = facts.told(trouble)
-    since = f"since {_instant(trouble.since)} ({format_span(max(0.0, (now - trouble.since).total_seconds()))})"
+    since = f"since {printing.instant(trouble.since)} ({format_span(max(0.0, (now - trouble.since).total_seconds()))})"
     lines = [f"{facts.concerned(trouble)}: {trouble.error}"]
     if told["means"]:
         lines += [f"  {told['means']}; {since}. What happens: {told['what_happens']}."]
@@ -268,14 +239,6 @@ def _explained(trouble: OpenTrouble, now: datetime) -> str:
     else:
         lines += [f"  {since}"]
     return "\n".join(lines)
-
-
-def _failing(since: datetime | None, now: datetime) -> str:
-    return "[green]ok[/]" if since is None else f"[red]failing for {format_span((now - since).total_seconds())}[/]"
-
-
-def _instant(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _phase(marks: Watermarks) -> str:
@@ -291,22 +254,3 @@ def _unfinished(feeds: Iterable[FeedHealth]) -> Iterator[str]:
             percent = "" if marks.backfill_percent is None else f" ({marks.backfill_percent} %)"
             name = escape(f"{feed.org}/{feed.object}")
             yield f"[cyan]…[/] {name}: {marks.backfill_rows:,}{total} records from before its start are read{percent}"
-
-
-def _ago(at: datetime | None, now: datetime) -> str:
-    return "-" if at is None else f"{format_span(max(0.0, (now - at).total_seconds()))} ago"
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _print_json(value: Mapping[str, Any] | list[Any]) -> None:
-    print(orjson.dumps(value).decode())  # noqa: T201  # results for programs, on stdout

@@ -35,8 +35,8 @@ class Poller(Protocol):
     def resume(self, org: str, object_name: str) -> None:
         """Give the feed its turns again, the first one at once."""
 
-    async def poll(self, org: str, object_name: str) -> bool:
-        """Give the feed a turn now and wait for its end; False when there was none. Raises NotNow."""
+    async def poll(self, org: str, object_name: str) -> bool | None:
+        """Give the feed a turn now, and say whether it worked out; None when one is under way. Raises NotNow."""
 
 
 class Desk:
@@ -147,7 +147,7 @@ class Desk:
         else:
             counts = await self._store.repairs.drop(selection, names)
         if counts and not order.dry_run:
-            log.warning("dead.requeued" if verb == "requeue" else "dead.dropped", sinks=counts)
+            log.info("dead.requeued" if verb == "requeue" else "dead.dropped", sinks=counts)
         return {"dry_run": order.dry_run, "sinks": counts}
 
     # ------------------------------------------------------------------ sinks and feeds
@@ -205,15 +205,16 @@ class Desk:
         end = await self._store.repairs.end()
         turn = asyncio.ensure_future(self._poller.poll(org, name))
         done, _ = await asyncio.wait([turn], timeout=_PATIENCE)
-        told: dict[str, Any] = {"feed": f"{org}/{name}", "done": bool(done), "events": 0, "error": ""}
-        if done and turn.result():
+        worked = turn.result() if done else None
+        told: dict[str, Any] = {"feed": f"{org}/{name}", "done": worked is not None, "events": 0, "error": ""}
+        if worked is not None:
             told["events"] = await self._store.repairs.count(Selection(org=org, object=name), after=end)
+        if worked is False:
             told["error"] = await self._error(org, name)
         return told
 
     async def _error(self, org: str, name: str) -> str:
-        """Return what is wrong with a feed, or with its whole org; empty when it works."""
-        wrong = [
-            one.error for one in await self._store.feeds.open_troubles() if (one.org, one.object or name) == (org, name)
-        ]
-        return wrong[0] if wrong else ""
+        """Return what is wrong with a feed, or with its whole org."""
+        wrong = [one for one in await self._store.feeds.open_troubles() if one.org == org]
+        mine = [one.error for one in wrong if one.object == name] + [one.error for one in wrong if one.object is None]
+        return mine[0] if mine else "it is held back: api_budget has no calls left for it now"

@@ -90,8 +90,10 @@ class Fleet:
         member.paused, member.last = False, None
         member.halt.clear()
 
-    async def poll_now(self, object_name: str) -> bool:
-        """Give a feed a turn now, whether it is due or rests after a failure; False where one is under way.
+    async def poll_now(self, object_name: str) -> bool | None:
+        """Give a feed a turn now, also one that rests after a failure; says whether it worked out.
+
+        None where a turn is under way already.
 
         Raises:
             NotNow: the whole org is left alone for a while.
@@ -100,11 +102,11 @@ class Fleet:
         if self._budget.resting:
             raise NotNow(f"{self.name} is not asked anything at the moment; `salesforce-poller status` says until when")
         if member.riding:
-            return False
+            return None
         member.feed.hurry()
         member.last = self._step_now()
         await self._ride([member])
-        return True
+        return not member.feed.behind
 
     def halt(self) -> None:
         """End every turn with the page in hand, and begin none."""

@@ -32,12 +32,12 @@ class Helm:
         self._ticks.add(tick)  # the loop itself holds tasks by weak references only
         tick.add_done_callback(self._ticks.discard)
 
-    async def poll(self, org: str, object_name: str) -> bool:
-        """Give the feed a turn now and wait for its end; False when one is under way already. Raises NotNow."""
-        had: list[bool] = []
+    async def poll(self, org: str, object_name: str) -> bool | None:
+        """Give the feed a turn now, and say whether it worked out; None when one is under way. Raises NotNow."""
+        had: list[bool | None] = []
 
         async def turn() -> None:
             had.append(await self._fleets[org].poll_now(object_name))
 
         await self._at_once(turn)
-        return any(had)
+        return had[0] if had else None  # nothing: the program ended meanwhile

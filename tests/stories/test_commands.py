@@ -11,8 +11,9 @@ from consumer import Consumer, a_consumer
 from world import World
 
 from salesforce_poller import config, views
-from salesforce_poller.errors import ConfigError
-from salesforce_poller.model import Kind
+from salesforce_poller.actions import orders
+from salesforce_poller.commands import events
+from salesforce_poller.errors import ConfigError, NotKnown
 from salesforce_poller.polling.settings import Allowance
 from salesforce_poller.salesforce import trouble_table
 
@@ -277,13 +278,21 @@ async def test_events_are_found_by_what_one_knows_of_them(
     await world.poll_after(60)
     world.org.update(lead, Company="New")
     await world.poll_after(60)
-    everything = views.Wanted(org=None, object=None, kind=None, record=lead, limit=10)
-    await views.show_events(settings, everything, as_json=True)
+    as_json, for_people = events.Printer(as_json=True), events.Printer(ids=True)
+    everything = orders.read(orders.Look, {"record": lead[:15]})
+    await events.show_events(settings, everything, as_json, clock=world.machine)
     told = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["data"]["kind"] for one in told] == ["created", "updated"]
-    updated = views.Wanted(org="acme", object="Lead", kind=Kind.UPDATED, record=None, limit=10)
-    await views.show_events(settings, updated, as_json=False)
-    assert "Acme → New" in capsys.readouterr().out
+    updated = orders.read(orders.Look, {"org": "acme", "object": "lead", "kind": "updated", "since": "30s"})
+    await events.show_events(settings, updated, for_people, clock=world.machine)
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(told[1]["id"])
+    assert "Acme → New" in line
+    before = orders.read(orders.Look, {"until": "30s"})
+    await events.show_events(settings, before, for_people, clock=world.machine)
+    assert capsys.readouterr().out.count("created") == 2
+    with pytest.raises(NotKnown, match="no org named nobody; there is acme"):
+        await events.show_events(settings, orders.read(orders.Look, {"org": "nobody"}), as_json, clock=world.machine)
 
 
 async def test_objects_says_how_each_can_be_polled(

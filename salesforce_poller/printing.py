@@ -1,0 +1,123 @@
+"""How results look: consoles, tables, times, marks; how sinks and feeds stand. Used by ``views.py`` and ``commands``.
+
+People get tables that fit one screen, programs get JSON.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from salesforce_poller.actions.overview import FeedView, SinkView
+from salesforce_poller.clock import format_span
+
+GOOD, NOTE, BAD = "[green]✓[/]", "[yellow]![/]", "[red]✗[/]"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that breaks no lines and colours nothing by itself."""
+    return Console(highlight=False, soft_wrap=True, stderr=stderr)
+
+
+def table(*columns: str) -> Table:
+    """Return a table with these heads and no lines."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def as_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print a value for programs, on one line."""
+    print(orjson.dumps(value).decode(), flush=True)  # noqa: T201  # results for programs, on stdout
+
+
+def instant(at: datetime) -> str:
+    """Write an instant, in UTC."""
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """Say how long ago it was; a dash for never."""
+    return "-" if at is None else f"{format_span(max(0.0, (now - at).total_seconds()))} ago"
+
+
+def failing(since: datetime | None, now: datetime) -> str:
+    """Say since when something fails, if it does."""
+    return "[green]ok[/]" if since is None else f"[red]failing for {format_span((now - since).total_seconds())}[/]"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Write a number of things: ``count(1, "event")`` is "1 event"."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def by_sink(counts: Mapping[str, int]) -> str:
+    """Write counts by sink: "crm 2, log 1"."""
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+
+
+def sinks_table(views: Iterable[SinkView], now: datetime) -> Table:
+    """Show how sinks stand."""
+    made = table("sink", "waiting", "parked", "given up", "oldest owed", "state")
+    for one in views:
+        if not one.started:
+            made.add_row(escape(one.name), "-", "-", "-", "-", "[yellow]new: begins with the next run[/]")
+            continue
+        counts = (f"{one.waiting:,}", f"{one.parked:,}", f"{one.dead:,}")
+        made.add_row(escape(one.name), *counts, ago(one.oldest, now), _state(one, now))
+    return made
+
+
+def sink_troubles(views: Iterable[SinkView]) -> list[str]:
+    """Say of each sink in trouble what it is and what to do, with marks."""
+    told = []
+    for one in views:
+        if one.paused:
+            what = f"is paused: {one.paused}" if one.paused_by_person else f"was switched off: {one.paused}"
+        elif one.failing_since:
+            down = "takes nothing at all" if one.down_since else "fails"
+            what = f"{down}: {one.last_error}"
+        elif one.dead:
+            what = f"gave up {count(one.dead, 'event')}"
+        else:
+            continue
+        advice = f" {one.what_to_do}." if one.what_to_do else ""
+        mark = NOTE if one.paused_by_person or not one.configured else BAD
+        told.append(f"{mark} {escape(f'sink {one.name} {what}.{advice}')}")
+    return told
+
+
+def _state(one: SinkView, now: datetime) -> str:
+    if not one.configured:
+        return "[yellow]not configured any more[/]"
+    if one.paused:
+        return "[yellow]paused[/]" if one.paused_by_person else "[red]switched off[/]"
+    return failing(one.failing_since, now)
+
+
+def feed_state(one: FeedView, now: datetime) -> str:
+    """Say how a feed stands, in a word or two."""
+    if one.paused:
+        return f"[yellow]paused {ago(one.paused_since, now)}[/]"
+    if one.error:
+        return failing(one.failing_since, now)
+    if one.polled_at is None:
+        return "[red]not read yet[/]"
+    if one.backfill_percent not in (None, 100):
+        return f"[cyan]reading what was there before ({one.backfill_percent} %)[/]"
+    return "[green]ok[/]"
+
+
+def feed_pauses(views: Iterable[FeedView]) -> list[str]:
+    """Say of each paused feed why, and how it is resumed."""
+    return [
+        f"{NOTE} {escape(f'{one.org}/{one.object} is paused: {one.paused}.')} "
+        f"`salesforce-poller feeds resume {escape(f'{one.org} {one.object}')}` goes on where it stopped."
+        for one in views
+        if one.paused
+    ]
