@@ -132,6 +132,8 @@ def _problem(found: Any, known: str) -> str:
     place = ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":
         return f"{capped(place, 60)}: unknown key; there is {known}"
+    if found["type"] == "too_short":
+        return f"{place}: should hold at least one"
     return f"{place}: {found['msg'].removeprefix('Value error, ')}"
 
 

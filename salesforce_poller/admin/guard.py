@@ -7,12 +7,13 @@ machine (DNS rebinding) is told by the ``Host`` it asks for.
 """
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-_OURSELVES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_OURSELVES = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 _NONE_SET = (
     'this needs a token, and none is configured: set token = { env = "POLLER_TOKEN" } in [http], or use the commands '
     "of salesforce-poller on this machine"
@@ -56,7 +57,7 @@ class Guard:
             return None
         if self.token is not None:
             return No(401, _SHOW_IT)
-        if headers.get("host", "").lower().rpartition(":")[0] in _OURSELVES or headers.get("host", "") in _OURSELVES:
+        if _OURSELVES.fullmatch(headers.get("host", "")):
             return None
         return No(403, "without a token this is answered to http://127.0.0.1 and http://localhost only")
 
