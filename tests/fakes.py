@@ -45,8 +45,9 @@ class Broken(BaseException):
 class FakeSink(Sink[SinkSettings]):
     """A sink that remembers what it was sent and answers as it is told."""
 
-    def __init__(self, *, concurrency: int = 3, batch: int = 1) -> None:
+    def __init__(self, *, concurrency: int = 3, batch: int = 1, batch_wait: timedelta = timedelta()) -> None:
         super().__init__(SinkSettings(), FakeClock())
+        self._batch_wait = batch_wait
         self._concurrency = concurrency
         self._batch = batch
         #: What it says of each event; may raise.
@@ -69,6 +70,11 @@ class FakeSink(Sink[SinkSettings]):
     def batch(self) -> int:
         """As told."""
         return self._batch
+
+    @property
+    def batch_wait(self) -> timedelta:
+        """As told."""
+        return self._batch_wait
 
     async def open(self) -> None:
         """Remember it."""

@@ -15,6 +15,7 @@ from typing import Any
 from salesforce_poller.clock import Clock
 from salesforce_poller.delivery import envelope, filters
 from salesforce_poller.delivery.breaker import Breaker
+from salesforce_poller.delivery.company import Company
 from salesforce_poller.delivery.projection import Projection
 from salesforce_poller.delivery.round import Owed, Round
 from salesforce_poller.model import Delivery, DispatchReport, Receipt, SinkState, Verdict
@@ -40,6 +41,7 @@ class Dispatcher:
         self._clock = clock
         self._rng = rng
         self._breaker: Breaker | None = None
+        self._company = Company()
 
     async def run(self, wake: asyncio.Event, stop: asyncio.Event, report: Callable[[DispatchReport], None]) -> None:
         """Deliver until ``stop``; the sends in hand are finished and written down.
@@ -74,6 +76,8 @@ class Dispatcher:
         owed = await self._owed(now)
         if not owed.due and not owed.fresh:
             return self._idle(await self._outbox.next_due(self._name))
+        if (until := self._waits_until(owed, now)) is not None:
+            return self._idle(min(until, await self._outbox.next_due(self._name) or until))
         book = Round(state, owed, self._breaker, self._rng)
         await self._send_all(book, stop or asyncio.Event())
         return await self._close(book, state)
@@ -85,6 +89,13 @@ class Dispatcher:
         unwanted, refused = self._filters.sift([*due, *fresh])
         keys = {each.event.key for each in fresh if each.position not in unwanted}
         return Owed(due, fresh, unwanted, frozenset(await self._outbox.blocked(self._name, keys)), refused)
+
+    def _waits_until(self, owed: Owed, now: datetime) -> datetime | None:
+        """Return until when a batch that is not full waits for more; None when something is to be sent now."""
+        positions = [each.position for each in owed.fresh if each.position not in owed.unwanted]
+        self._company = self._company.after(positions, now)
+        until = None if owed.due else self._company.until(positions, self._sink.batch, self._sink.batch_wait)
+        return until if until is not None and now < until else None
 
     async def _send_all(self, book: Round, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as senders:

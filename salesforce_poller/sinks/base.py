@@ -90,6 +90,11 @@ class Sink(ABC, Generic[SettingsT]):
         """How many events one send takes at most."""
         return 1
 
+    @property
+    def batch_wait(self) -> timedelta:
+        """How long fewer events than ``batch`` may wait for company before they are sent."""
+        return timedelta()
+
     async def open(self) -> None:
         """Make what must live in the running loop. Does not talk to the other side, so it cannot fail on it."""
 

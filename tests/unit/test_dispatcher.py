@@ -87,6 +87,57 @@ async def test_records_go_side_by_side_and_each_in_order(house: House) -> None:
         assert [each for each in sink.accepted if each in mine] == mine
 
 
+async def test_fewer_than_a_batch_wait_for_company(house: House) -> None:
+    """As long as the sink says, from the first of them on; then they leave together, once."""
+    sink = FakeSink(batch=10, batch_wait=timedelta(seconds=5))
+    dispatcher = house.dispatcher(sink)
+    ids = await house.happen("A", "B")
+    assert await dispatcher.dispatch_once() == DispatchReport("crm", wait=5.0)
+    house.clock.advance(3)
+    ids += await house.happen("C")
+    assert await dispatcher.dispatch_once() == DispatchReport("crm", wait=2.0)
+    house.clock.advance(2)
+    assert (await dispatcher.dispatch_once()).delivered == 3
+    assert [[each.event_id for each in sent] for sent in sink.sends] == [ids]
+
+
+async def test_a_full_batch_does_not_wait(house: House) -> None:
+    """Whatever the sink says; the next one waits anew."""
+    sink = FakeSink(batch=2, batch_wait=timedelta(seconds=5))
+    dispatcher = house.dispatcher(sink)
+    await house.happen("A", "B")
+    assert (await dispatcher.dispatch_once()).delivered == 2
+    house.clock.advance(60)
+    await house.happen("C")
+    assert (await dispatcher.dispatch_once()).wait == 5.0
+
+
+async def test_what_failed_does_not_wait_for_company(house: House) -> None:
+    """What is due again is due, and a wait ends when the first of it is."""
+    sink = FakeSink(batch=10, batch_wait=timedelta(days=1))
+    dispatcher = house.dispatcher(sink)
+    sink.answer = fail_on("A")
+    await house.happen("A")
+    await dispatcher.dispatch_once()
+    house.clock.advance(86400)
+    assert (await dispatcher.dispatch_once()).parked == 1
+    await house.happen("B")
+    wait = (await dispatcher.dispatch_once()).wait
+    assert wait is not None
+    assert wait <= 1.0
+    sink.answer = fail_on()
+    house.clock.advance(wait)
+    assert (await dispatcher.dispatch_once()).delivered == 2
+
+
+async def test_what_no_filter_wants_is_no_company(house: House) -> None:
+    """It is passed over at once."""
+    sink = FakeSink(batch=10, batch_wait=timedelta(seconds=5))
+    dispatcher = house.dispatcher(sink, objects=["Account"])
+    await house.happen("A", "B")
+    assert (await dispatcher.dispatch_once()).filtered == 2
+
+
 async def test_a_sink_that_takes_batches_gets_batches(house: House) -> None:
     """Full ones, in order, also with several events of one record."""
     sink = FakeSink(concurrency=1, batch=100)
