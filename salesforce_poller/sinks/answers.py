@@ -1,7 +1,8 @@
-"""What an HTTP answer means to a webhook. Pure: a status, headers and the head of a text in, a Receipt out.
+"""What an HTTP answer means to a webhook. Pure: an answer in, a Receipt out, and nothing of our secrets in it.
 
-Called by ``webhook.py``. The rules are those of Standard Webhooks 1.0.0 ("Deliverability and reliability") and of the
-CloudEvents HTTP webhook specification: only 2xx is a yes, redirects are not followed, 410 means stop.
+Called by ``webhook.py`` and ``oauth2.py``; ``transport.py`` has the answers. The rules
+are those of Standard Webhooks 1.0.0 ("Deliverability and reliability") and of the CloudEvents HTTP webhook
+specification: only 2xx is a yes, redirects are not followed, 410 means stop.
 """
 
 import re
@@ -9,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote_plus, urlsplit
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 from salesforce_poller.errors import capped
 from salesforce_poller.model import Receipt, Verdict
@@ -26,20 +28,59 @@ _GENERAL = (
 )
 #: Shorter words are no secrets, and masking them would make a text unreadable.
 _SECRET = 6
+#: A part of a path from this length on is taken for a key, as in the addresses of Slack and its like.
+_SECRET_PART = 16
+#: Bytes of an answer that are kept for the operator.
+_HEAD = 4096
+#: Headers of answers whose values are secrets, or may be.
+_SENSITIVE = frozenset(
+    ("authorization", "authentication-info", "proxy-authentication-info", "cookie", "set-cookie", "set-cookie2")
+) | {f"x-{word}" for word in ("amz-security-token", "api-key", "auth-token", "csrf-token", "xsrf-token")}
 
 
-def receipt(status: int, headers: Mapping[str, str], text: str, now: datetime) -> Receipt:
-    """Return what the other side said. ``headers`` must not care about case; ``now`` is machine time, UTC."""
-    verdict = _verdict(status)
-    if verdict is Verdict.ACCEPTED:
-        return Receipt(verdict, reference=str(status))
+#: A yes says nothing more than its status, so there is one receipt for each of them.
+_YES = {status: Receipt(Verdict.ACCEPTED, reference=str(status)) for status in range(200, 300)}
+
+
+class Answer(NamedTuple):
+    """What came back over HTTP."""
+
+    status: int
+    reason: str
+    #: Does not care about case.
+    headers: Mapping[str, str]
+    #: The beginning of the body.
+    text: str
+
+
+def accepted(status: int) -> Receipt | None:
+    """Return the receipt of a yes; None when it is none. Most answers go no further than here."""
+    return _YES.get(status)
+
+
+def receipt(answer: Answer, now: datetime, secrets: Iterable[str] = ()) -> Receipt:
+    """Return what the other side said; ``now`` is machine time, UTC; ``secrets`` are masked wherever they come back."""
+    if yes := accepted(answer.status):
+        return yes
+    verdict, status, headers = _verdict(answer.status), answer.status, answer.headers
+    text = masked(answer.text, secrets)
     detail = f"HTTP {status}"
     if 300 <= status < 400:  # noqa: PLR2004  # the class of redirects
         detail += f" redirects to {_host(headers.get('Location', ''))}; redirects are not followed"
     elif text.strip():
         detail += f": {text}"
     wish = retry_after(headers["Retry-After"], now) if "Retry-After" in headers else None
-    return Receipt(verdict, capped(detail), wish, str(status), general=status in _GENERAL or 300 <= status < 400)  # noqa: PLR2004  # the class of redirects
+    general = status in _GENERAL or 300 <= status < 400  # noqa: PLR2004  # the class of redirects
+    return Receipt(verdict, capped(detail), wish, str(status), general, head(answer, secrets))
+
+
+def head(answer: Answer, secrets: Iterable[str]) -> str:
+    """Return the answer as the operator may see it: status line, headers, the beginning of the body; 4 KB at most."""
+    lines = [f"HTTP {answer.status} {answer.reason}".rstrip()]
+    lines += [f"{name}: {_shown(name.lower(), value)}" for name, value in answer.headers.items()]
+    whole = masked("\n".join([*lines, "", answer.text]).rstrip(), secrets)
+    plain = "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in whole.replace("\r\n", "\n"))
+    return plain.encode(errors="replace")[:_HEAD].decode(errors="ignore")
 
 
 def retry_after(value: str, now: datetime) -> float | None:
@@ -54,14 +95,16 @@ def retry_after(value: str, now: datetime) -> float | None:
 
 
 def secrets_of(url: str, headers: Iterable[str]) -> tuple[str, ...]:
-    """Return what must not be repeated from an answer that quotes our request: the query, and values of headers.
+    """Return what must not be repeated from an answer that quotes our request.
 
+    The query, long parts of the path (which are keys where the whole address is the secret), and values of headers.
     Longest first, so that a whole is masked before its parts.
     """
-    query = urlsplit(url).query
-    values = [value for _, value in parse_qsl(query)]
+    parts = urlsplit(url)
+    values = [value for _, value in parse_qsl(parts.query)]
+    keys = [key for part in parts.path.split("/") if len(part) >= _SECRET_PART for key in (part, unquote(part))]
     words = [word for value in headers for word in (value, *value.split())]
-    found = {query, unquote_plus(query), *values, *words}
+    found = {parts.query, unquote_plus(parts.query), *values, *keys, *words}
     return tuple(sorted((each for each in found if len(each) >= _SECRET), key=len, reverse=True))
 
 
@@ -73,13 +116,18 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _verdict(status: int) -> Verdict:
-    if 200 <= status < 300:  # noqa: PLR2004  # the class of successes
-        return Verdict.ACCEPTED
+    """Return what a status means that is no yes."""
     if status == HTTPStatus.GONE:
         return Verdict.GONE
     if status >= 500 or status in _PASSING:  # noqa: PLR2004  # the class of server errors
         return Verdict.TRY_LATER
     return Verdict.REFUSED
+
+
+def _shown(name: str, value: str) -> str:
+    if name in _SENSITIVE:
+        return "***"
+    return value.partition("?")[0] + "?***" if name == "location" and "?" in value else value
 
 
 def _host(location: str) -> str:

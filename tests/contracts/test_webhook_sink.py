@@ -3,82 +3,33 @@
 import asyncio
 import base64
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.utils import format_datetime
-from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fakes import FakeClock
+from scripted import Receiver, a_webhook, sent, serving
 from sink_contract import SinkContract, dressed, verdicts
 from standardwebhooks import Webhook as Verifier
 
-from salesforce_poller.model import Receipt, Verdict
-from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
+from salesforce_poller.model import Verdict
+from salesforce_poller.sinks.webhook import Webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Receiver:
-    """A server that writes down what it gets and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.requests: list[web.Request] = []
-        self.bodies: list[bytes] = []
-        self.answer: Answer = self._ok
-        #: Set when the test is over, for answers that would never end.
-        self.over = asyncio.Event()
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        if request.method == "POST":
-            self.requests.append(request)
-            self.bodies.append(await request.read())
-        return await self.answer(request)
-
-    def will_answer(self, status: int, text: str = "", **headers: str) -> None:
-        async def answer(_request: web.Request) -> web.StreamResponse:
-            return web.Response(status=status, text=text, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-        self.answer = answer
-
-    async def _ok(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(text="thank you")
+ED25519_SECRET = "whsk_VEVTVFNJR05JTkdLRVlET05PVFVTRVRISVNGT1JBTlk="
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """Serve on a free port of this machine."""
-    receiver = Receiver()
-    app = web.Application(client_max_size=10_000_000)
-    app.router.add_route("*", "/{path:.*}", receiver.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    yield receiver
-    receiver.over.set()
-    await runner.cleanup()
-
-
-def a_webhook(url: str, clock: FakeClock | None = None, **settings: Any) -> Webhook:
-    """Return a webhook sink."""
-    known = {"type": "webhook", "url": url}
-    return Webhook(WebhookSettings.model_validate(known | settings), clock or FakeClock())
-
-
-async def sent(sink: Webhook, *events: Any) -> Receipt:
-    """Send events (or one example) once, and return the receipt they share."""
-    await sink.open()
-    receipts = await sink.send(events or [dressed()])
-    await sink.close()
-    assert len(set(receipts)) == 1
-    return receipts[0]
+    async with serving() as receiver:
+        yield receiver
 
 
 class TestWebhook(SinkContract):
@@ -108,6 +59,86 @@ class TestBatchingWebhook(TestWebhook):
 
     def received(self) -> list[bytes]:
         return [orjson.dumps(event) for body in self.receiver.bodies for event in orjson.loads(body)]
+
+
+class TestBinaryWebhook(TestWebhook):
+    """The same contract in CloudEvents' binary mode: what arrived is put together again from headers and body."""
+
+    def a_sink(self) -> Webhook:
+        return a_webhook(self.receiver.url, mode="binary")
+
+    def received(self) -> list[bytes]:
+        return [orjson.dumps(self._read(request, body)) for request, body in self._posted()]
+
+    def _posted(self) -> list[tuple[web.Request, bytes]]:
+        return list(zip(self.receiver.requests, self.receiver.bodies, strict=True))
+
+    def _read(self, request: web.Request, body: bytes) -> dict[str, object]:
+        order = [
+            "specversion",
+            "id",
+            "source",
+            "type",
+            "subject",
+            "time",
+            "datacontenttype",
+            "partitionkey",
+            "sequence",
+        ]
+        found = {name[3:].lower(): unquote(value) for name, value in request.headers.items() if name[:3] == "ce-"}
+        found["datacontenttype"] = request.headers["Content-Type"]
+        assert set(found) == set(order)
+        return {name: found[name] for name in order} | {"data": orjson.loads(body)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "content"),
+    [
+        ({"mode": "binary"}, "application/json"),
+        ({"format": "plain"}, "application/json"),
+        ({"format": "plain", "batch": 5}, "application/json"),
+        ({"format": "slack"}, "application/json"),
+        ({"batch": 5}, "application/cloudevents-batch+json"),
+    ],
+)
+async def test_every_form_is_signed_over_what_is_posted(
+    receiver: Receiver, settings: dict[str, object], content: str
+) -> None:
+    """Whatever the body is; the reference library takes it."""
+    clock = FakeClock()
+    await sent(a_webhook(receiver.url, clock, secret=SECRET, **settings), dressed())
+    [request], [body] = receiver.requests, receiver.bodies
+    assert request.headers["Content-Type"] == content
+    theirs = Verifier(SECRET).sign(request.headers["webhook-id"], clock.now(), body.decode())
+    assert request.headers["webhook-signature"] == theirs
+
+
+async def test_a_public_key_verifies_what_its_private_key_signed(receiver: Receiver) -> None:
+    """The reference library knows no ed25519, so this is ``cryptography``; the key is the one that ``check`` shows."""
+    sink = a_webhook(receiver.url, secret=[ED25519_SECRET, SECRET])
+    await sent(sink)
+    await sink.open()
+    told = (await sink.probe()).detail
+    await sink.close()
+    assert told.startswith("reachable (HTTP 200 to a HEAD request); its receiver verifies with whpk_")
+    [request], [body] = receiver.requests, receiver.bodies
+    first, second = request.headers["webhook-signature"].split(" ")
+    assert (first[:4], second[:3]) == ("v1a,", "v1,")
+    signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + body
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(told.rpartition("whpk_")[2]))
+    key.verify(base64.b64decode(first[4:]), signed)
+
+
+async def test_what_was_answered_is_kept_for_the_operator(receiver: Receiver) -> None:
+    """Of a failure: status, headers, text, and no secret; of a success nothing."""
+    receiver.will_answer(422, "s3cr3t-token has no field Foo__c", Set_Cookie="session=hush", X_Request_Id="r-17")
+    receipt = await sent(a_webhook(receiver.url, bearer="s3cr3t-token"))
+    assert receipt.response.startswith("HTTP 422 Unprocessable Entity\n")
+    assert "x-request-id: r-17\n" in receipt.response.lower()
+    assert "Set-Cookie: ***\n" in receipt.response
+    assert receipt.response.endswith("\n\n*** has no field Foo__c")
+    receiver.will_answer(200, "thank you")
+    assert (await sent(a_webhook(receiver.url))).response == ""
 
 
 async def test_an_event_is_signed_as_the_reference_library_verifies(receiver: Receiver) -> None:

@@ -8,6 +8,12 @@ from builders import NOON
 
 from salesforce_poller.model import Verdict
 from salesforce_poller.sinks import answers
+from salesforce_poller.sinks.answers import Answer
+
+
+def answered(status: int, text: str = "", **headers: str) -> Answer:
+    """Return an answer."""
+    return Answer(status, "Because", headers, text)
 
 
 @pytest.mark.parametrize(
@@ -21,15 +27,15 @@ from salesforce_poller.sinks import answers
 )
 def test_every_status_has_its_verdict(verdict: Verdict, statuses: list[int]) -> None:
     """Only 2xx is a yes; 410 means stop; what may pass is tried later; the rest is a no."""
-    assert {answers.receipt(status, {}, "", NOON).verdict for status in statuses} == {verdict}
+    assert {answers.receipt(answered(status), NOON).verdict for status in statuses} == {verdict}
 
 
 def test_the_detail_is_one_short_line() -> None:
     """However long and however many lines the other side wrote."""
-    detail = answers.receipt(422, {}, "no\nsuch\r\nfield " + "x" * 5000, NOON).detail
+    detail = answers.receipt(answered(422, "no\nsuch\r\nfield " + "x" * 5000), NOON).detail
     assert detail.startswith("HTTP 422: no such field x")
     assert len(detail) <= 300
-    assert answers.receipt(500, {}, " \n", NOON).detail == "HTTP 500"
+    assert answers.receipt(answered(500, " \n"), NOON).detail == "HTTP 500"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,7 @@ def test_the_detail_is_one_short_line() -> None:
 )
 def test_a_redirect_names_the_host_alone(location: str, shown: str) -> None:
     """It helps to know where it leads, but the rest of an address may hold secrets."""
-    receipt = answers.receipt(302, {"Location": location}, "", NOON)
+    receipt = answers.receipt(answered(302, Location=location), NOON)
     assert receipt.detail == f"HTTP 302 redirects to {shown}; redirects are not followed"
 
 
@@ -63,7 +69,7 @@ def test_a_redirect_names_the_host_alone(location: str, shown: str) -> None:
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float | None) -> None:
     """And nothing is made of what is neither."""
-    assert answers.receipt(503, {"Retry-After": value}, "", NOON).retry_after == seconds
+    assert answers.receipt(answered(503, **{"Retry-After": value}), NOON).retry_after == seconds
 
 
 def test_secrets_of_the_request_are_masked() -> None:
@@ -71,3 +77,37 @@ def test_secrets_of_the_request_are_masked() -> None:
     secrets = answers.secrets_of("https://example.com/?key=a%20long%20secret&n=1", ["Bearer s3cr3t-token"])
     text = "key=a%20long%20secret&n=1 / a long secret / Bearer s3cr3t-token / s3cr3t-token / n=1"
     assert answers.masked(text, secrets) == "*** / *** / *** / *** / n=1"
+
+
+def test_long_parts_of_a_path_are_masked() -> None:
+    """Slack's whole address is a secret, and its last part is what counts."""
+    secrets = answers.secrets_of("https://hooks.example.com/services/T0/XXXXXXXXXXXXXXXXXXXXXXXX", [])
+    assert answers.masked("no such /services/T0/XXXXXXXXXXXXXXXXXXXXXXXX", secrets) == "no such /services/T0/***"
+
+
+def test_the_head_of_a_refusal_is_kept_for_the_operator() -> None:
+    """Status line, headers and text, without what is secret in them."""
+    answer = answered(
+        403,
+        "tell s3cr3t-token\x00 nobody\r\nplease",
+        Server="nginx",
+        Location="/login?state=hush",
+        **{"Set-Cookie": "session=hush", "X-Echo": "s3cr3t-token"},
+    )
+    head = answers.receipt(answer, NOON, ["s3cr3t-token"]).response
+    assert head == (
+        "HTTP 403 Because\nServer: nginx\nLocation: /login?***\nSet-Cookie: ***\nX-Echo: ***\n\n"
+        "tell ***\ufffd nobody\nplease"
+    )
+
+
+def test_four_kilobytes_are_kept_at_most() -> None:
+    """Of headers and text together, and no character is cut in the middle."""
+    head = answers.receipt(answered(500, "é" * 5000, Long="x" * 999), NOON).response
+    assert 4090 < len(head.encode()) <= 4096
+    assert head.endswith("é")
+
+
+def test_of_a_yes_nothing_is_kept() -> None:
+    """There is nothing to look into."""
+    assert answers.receipt(answered(200, "thank you", Server="nginx"), NOON).response == ""
