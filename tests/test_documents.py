@@ -52,6 +52,8 @@ SPECIAL = {
     "POLLER_SECRET_KEY": a_secret_key(),
     "ACME_PRIVATE_KEY": A_KEY.pem,
     "MIRROR_URL": "postgresql://mirror:hush@db.example.com/crm",
+    "EGRESS_PROXY": "http://us:them@proxy.example.com:3128",
+    "SLACK_URL": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
 }
 
 
@@ -114,9 +116,17 @@ def test_each_line_that_is_commented_out_can_be_taken_in() -> None:
 
 def named_in(table: str) -> set[str]:
     """Return the keys that stand in one table of the example; none stands there twice."""
-    named = re.findall(r"^([a-z_]+) = ", lines_of(table), flags=re.MULTILINE)
+    named = re.findall(r"^(?:# or )?([a-z0-9_]+) = ", lines_of(table), flags=re.MULTILINE)
     assert len(named) == len(set(named)), table
     return set(named)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^# or (.*)$", EVERYTHING, flags=re.MULTILINE))
+def test_each_alternative_stands_instead_of_the_line_above_it(line: str) -> None:
+    """And loads there."""
+    text = re.sub(rf"^.*\n((?:# or .*\n)*?)# or {re.escape(line)}$", rf"\1{line}", EVERYTHING, flags=re.MULTILINE)
+    assert text.count(line) == 1
+    config.parse(text, environment(text))
 
 
 @pytest.mark.parametrize("table", [one for one in TABLES if one.count(".") != 1 or not one.startswith("orgs.")])
