@@ -62,6 +62,8 @@ def _listen_to_libraries(
     root.setLevel(logging.WARNING)
     # A turn that takes longer than its interval skips the next one; that is as it should be.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    # What becomes of a sink's connection is in its receipts; this library tells it with tracebacks.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 class PollLog:

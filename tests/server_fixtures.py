@@ -42,9 +42,9 @@ def mosquitto_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_server() -> Iterator[Server]:
-    """RabbitMQ."""
-    with servers.rabbitmq() as server:
+def rabbitmq_server(some_certificates: Certificates) -> Iterator[Server]:
+    """RabbitMQ, also with TLS; it takes messages of up to two megabytes."""
+    with servers.rabbitmq("max_message_size = 2000000", tls=some_certificates) as server:
         yield server
 
 

@@ -15,6 +15,8 @@ from salesforce_poller.sinks.base import Sink, SinkSettings
 from salesforce_poller.sinks.file import File, FileSettings
 from salesforce_poller.sinks.kafka import Kafka
 from salesforce_poller.sinks.kafka_settings import KafkaSettings
+from salesforce_poller.sinks.rabbitmq import Rabbitmq
+from salesforce_poller.sinks.rabbitmq_settings import RabbitmqSettings
 from salesforce_poller.sinks.redis import Redis, RedisSettings
 from salesforce_poller.sinks.sql import Sql, SqlSettings
 from salesforce_poller.sinks.stdout import Stdout, StdoutSettings
@@ -38,6 +40,7 @@ KINDS: dict[str, SinkKind] = {
     "redis": SinkKind(RedisSettings, Redis, module="redis"),
     "kafka": SinkKind(KafkaSettings, Kafka, module="confluent_kafka"),
     "sql": SinkKind(SqlSettings, Sql),  # looks for its library itself: SQLite needs none
+    "rabbitmq": SinkKind(RabbitmqSettings, Rabbitmq, module="aio_pika"),
 }
 
 
@@ -52,7 +55,8 @@ AnySinkSettings = Annotated[
     | Annotated[FileSettings, Tag("file")]
     | Annotated[RedisSettings, Tag("redis")]
     | Annotated[KafkaSettings, Tag("kafka")]
-    | Annotated[SqlSettings, Tag("sql")],
+    | Annotated[SqlSettings, Tag("sql")]
+    | Annotated[RabbitmqSettings, Tag("rabbitmq")],
     Discriminator(
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),
