@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import certificates
+import moto_process
 import pytest
 import servers
 from certificates import Certificates
@@ -45,6 +46,20 @@ def mosquitto_server() -> Iterator[Server]:
 def rabbitmq_server(some_certificates: Certificates) -> Iterator[Server]:
     """RabbitMQ, also with TLS; it takes messages of up to two megabytes."""
     with servers.rabbitmq("max_message_size = 2000000", tls=some_certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[moto_process.Moto]:
+    """A stand-in for AWS that lets everybody in."""
+    with moto_process.moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def guarded_moto_server() -> Iterator[moto_process.Moto]:
+    """A stand-in for AWS that knows nobody."""
+    with moto_process.moto(INITIAL_NO_AUTH_ACTION_COUNT="0") as server:
         yield server
 
 

@@ -12,13 +12,16 @@ from pydantic import Discriminator, Tag
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.sinks.base import Sink, SinkSettings
+from salesforce_poller.sinks.eventbridge import Eventbridge, EventbridgeSettings
 from salesforce_poller.sinks.file import File, FileSettings
 from salesforce_poller.sinks.kafka import Kafka
 from salesforce_poller.sinks.kafka_settings import KafkaSettings
 from salesforce_poller.sinks.rabbitmq import Rabbitmq
 from salesforce_poller.sinks.rabbitmq_settings import RabbitmqSettings
 from salesforce_poller.sinks.redis import Redis, RedisSettings
+from salesforce_poller.sinks.sns import Sns, SnsSettings
 from salesforce_poller.sinks.sql import Sql, SqlSettings
+from salesforce_poller.sinks.sqs import Sqs, SqsSettings
 from salesforce_poller.sinks.stdout import Stdout, StdoutSettings
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 
@@ -39,6 +42,9 @@ KINDS: dict[str, SinkKind] = {
     "file": SinkKind(FileSettings, File),
     "redis": SinkKind(RedisSettings, Redis, module="redis"),
     "kafka": SinkKind(KafkaSettings, Kafka, module="confluent_kafka"),
+    "sqs": SinkKind(SqsSettings, Sqs, module="botocore"),
+    "sns": SinkKind(SnsSettings, Sns, module="botocore"),
+    "eventbridge": SinkKind(EventbridgeSettings, Eventbridge, module="botocore"),
     "sql": SinkKind(SqlSettings, Sql),  # looks for its library itself: SQLite needs none
     "rabbitmq": SinkKind(RabbitmqSettings, Rabbitmq, module="aio_pika"),
 }
@@ -55,8 +61,11 @@ AnySinkSettings = Annotated[
     | Annotated[FileSettings, Tag("file")]
     | Annotated[RedisSettings, Tag("redis")]
     | Annotated[KafkaSettings, Tag("kafka")]
-    | Annotated[SqlSettings, Tag("sql")]
-    | Annotated[RabbitmqSettings, Tag("rabbitmq")],
+    | Annotated[RabbitmqSettings, Tag("rabbitmq")]
+    | Annotated[SqsSettings, Tag("sqs")]
+    | Annotated[SnsSettings, Tag("sns")]
+    | Annotated[EventbridgeSettings, Tag("eventbridge")]
+    | Annotated[SqlSettings, Tag("sql")],
     Discriminator(
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),
