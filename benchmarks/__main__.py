@@ -6,6 +6,7 @@ Figures of time vary with the machine, and only the ratios count; calls do not v
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -23,10 +24,15 @@ def main() -> None:
     """Measure, and show; exits with 1 when a limit that does not vary is missed."""
     telemetry.configure(quiet=True)
     asked = sys.argv[1:] or ["calls", *_TIMED]
+    if asked[0] == "sinks":  # starts a dozen servers; kinds of sinks may follow
+        sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # where the servers are started from
+        from benchmarks import sinks
+
+        sys.exit(0 if sinks.report(asked[1:]) else 1)
     if asked[0] == "endurance":  # takes minutes, so that it is only done when it is named; a seed may follow
         sys.exit(0 if endurance.report(int(asked[1]) if asked[1:] else _SEED) else 1)
     if unknown := set(asked) - {"calls", *_TIMED}:
-        known = ", ".join(["calls", *_TIMED, "endurance [SEED]"])
+        known = ", ".join(["calls", *_TIMED, "endurance [SEED]", "sinks [KIND]..."])
         sys.exit(f"there is no benchmark called {', '.join(sorted(unknown))}; there are {known}")
     if "calls" in asked and not calls.report():
         sys.exit("five feeds and more need more calls than they may")
