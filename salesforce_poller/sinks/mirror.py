@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -129,23 +130,28 @@ def upsert(table: Table, one: Row, database: Database) -> tuple[str, list[Any]]:
     The statement is the same for every row with the same fields. It leaves a row alone that a later event has written:
     one of a higher sequence, unless its time says that the sequence is another store's.
     """
-    key = ["_org", "_event_id"] if one.table == NOTICES else ["_org", "Id"]
     named = {**one.own, **dict(_of(table, one.fields))}
-    columns = [table.columns[name.lower()] for name in named]
-    places = [_place(number, column, database) for number, column in enumerate(columns, start=1)]
-    values = [_value(value, database) for value in named.values()]
-    into = f"{table.name} AS t ({_names(each.name for each in columns)})"
-    statement = f"INSERT INTO {into} VALUES ({', '.join(places)}) ON CONFLICT ({_names(key)}) DO "  # noqa: S608  # names are quoted, values apart
-    if one.table == NOTICES:
-        return statement + "NOTHING", values
+    columns = tuple(table.columns[name.lower()] for name in named)
+    return _statement(table.name, columns, database), [_value(value, database) for value in named.values()]
+
+
+@lru_cache(maxsize=1_000)
+def _statement(table: str, columns: tuple[Column, ...], database: Database) -> str:
+    names = [each.name for each in columns]
+    of_records = "Id" in names
+    key = ["_org", "Id" if of_records else "_event_id"]
+    places = ", ".join(_place(number, column, database) for number, column in enumerate(columns, start=1))
+    statement = f"INSERT INTO {table} AS t ({_names(names)}) VALUES ({places}) ON CONFLICT ({_names(key)}) DO "  # noqa: S608  # names are quoted, values apart
+    if not of_records:
+        return f"{statement}NOTHING"
     latest = "max" if database is Database.SQLITE else "greatest"
     setting = [
         f'"_time" = {latest}(excluded."_time", t."_time")' if name == "_time" else f"{q} = excluded.{q}"
-        for name in (each.name for each in columns)
+        for name in names
         if name not in key and (q := quoted(name))
     ]
     newer = 'excluded."_time" > t."_time" OR excluded."_sequence" >= t."_sequence"'
-    return f"{statement}UPDATE SET {', '.join(setting)} WHERE {newer}", values
+    return f"{statement}UPDATE SET {', '.join(setting)} WHERE {newer}"
 
 
 def quoted(name: str) -> str:
@@ -153,6 +159,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+@lru_cache(maxsize=10_000)
 def short(name: str) -> str:
     """Return a name that every database takes; a long one keeps its beginning, and an end that tells it from others."""
     encoded = name.encode()
