@@ -126,12 +126,14 @@ class Aws(Broker[SettingsT, Line]):
         return receipt
 
     async def _publish_all(self, connection: Line, events: Sequence[Dressed]) -> Sequence[Receipt | Exception]:
-        """Make as few calls as will do, side by side. The client's own timeouts see to it that they end."""
+        """Make as few calls as will do, side by side; the client has timeouts of its own."""
         made = [self._entry(each) for each in events]
         parcels = list(aws_answers.parcels([size for _, size in made], self.limit))
         calls = (self._parcel(connection, [made[place][0] for place in parcel]) for parcel in parcels)
         receipts: list[Receipt | Exception] = []
-        for parcel, answer in zip(parcels, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+        async with asyncio.timeout(2 * self._timeout):  # for what has no timeout of ours: looking for credentials
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+        for parcel, answer in zip(parcels, answers, strict=True):
             if isinstance(answer, BaseException) and not isinstance(answer, Exception):
                 raise answer
             receipts += [answer] * len(parcel) if isinstance(answer, Exception) else answer

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import orjson
 from aws_contract import AwsContract
+from broker_contract import events_of
+from canned import answering
 from sink_contract import dressed
 
 from salesforce_poller.model import Verdict
@@ -31,6 +34,46 @@ class TestSqs(AwsContract):
             "object": "Lead",
             "kind": "updated",
         }
+
+    async def test_a_call_that_succeeds_in_part_is_not_taken_for_a_success(self) -> None:
+        """HTTP 200, with a failure in it: only that one is sent again, and nothing of its record passed it."""
+        calls: list[list[str]] = []
+
+        def half(body: bytes) -> tuple[int, bytes]:
+            entries = orjson.loads(body)["Entries"]
+            calls.append([orjson.loads(each["MessageBody"])["id"] for each in entries])
+            failed = [{"Id": "0", "Code": "InternalError", "SenderFault": False}]
+            good = [{"Id": each["Id"], "MessageId": "m", "MD5OfMessageBody": "-"} for each in entries[1:]]
+            return 200, orjson.dumps({"Successful": good, "Failed": failed})
+
+        with answering(half) as port:
+            sink = self.sink_at(port)
+            await sink.open()
+            receipts = await sink.send(events_of(["001A", "001B"], rounds=2))
+            await sink.close()
+        assert [each.verdict for each in receipts] == [
+            Verdict.TRY_LATER,
+            Verdict.ACCEPTED,
+            Verdict.TRY_LATER,
+            Verdict.TRY_LATER,
+        ]
+        assert calls == [[f"{1:032}", f"{2:032}"], [f"{4:032}"]]
+
+    async def test_throttling_is_about_the_moment(self) -> None:
+        """And botocore does not try again behind our back."""
+        calls: list[bytes] = []
+
+        def enough(body: bytes) -> tuple[int, bytes]:
+            calls.append(body)
+            return 400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+
+        with answering(enough) as port:
+            sink = self.sink_at(port)
+            await sink.open()
+            [receipt] = await sink.send([dressed()])
+            await sink.close()
+        assert (receipt.verdict, receipt.detail) == (Verdict.TRY_LATER, "ThrottlingException: Rate exceeded")
+        assert len(calls) == 1
 
     async def test_a_batch_beyond_the_size_of_a_call_is_several_calls(self) -> None:
         """Ten of them make more than SQS takes at once."""
