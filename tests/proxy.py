@@ -41,13 +41,16 @@ class _Link:
 class Proxy:
     """``async with Proxy(port) as proxy``: what is sent to ``proxy.port`` goes to ``port``, both of 127.0.0.1."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, remembering: bool = False) -> None:
         self.port = free_port()
         #: How many connections were made through it.
         self.connections = 0
         #: How often :meth:`cut` has struck.
         self.cuts = 0
+        #: Every byte that clients sent, if it was to be remembered.
+        self.heard = bytearray()
         self._target = target
+        self._remembering = remembering
         self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,6 +139,8 @@ class Proxy:
                     await SystemClock().sleep(self._latency)
                 if link.stalled:
                     continue
+                if inwards and self._remembering:
+                    self.heard += data
                 if inwards and self._left is not None:
                     data = data[: self._left]  # the rest of it is lost, which is the fault
                     self._left -= len(data)

@@ -134,10 +134,12 @@ def redis(*lines: str, tls: Certificates | None = None) -> Iterator[Server]:
 
 
 @contextmanager
-def nats(*lines: str, tls: Certificates | None = None) -> Iterator[Server]:
-    """NATS with JetStream; with ``tls``, its one port speaks TLS after the first line."""
-    with _prepared("nats-server", 4222, _nats_answers, "apt-get install nats-server", bool(lines or tls)) as server:
-        more = [f"listen: 127.0.0.1:{server.port}", f'jetstream {{ store_dir: "{server.folder}/data" }}', *lines]
+def nats(*lines: str, tls: Certificates | None = None, jetstream: bool = True) -> Iterator[Server]:
+    """NATS, with JetStream unless it is not to have it; with ``tls``, its one port speaks TLS after the first line."""
+    needs_own = bool(lines or tls or not jetstream)
+    with _prepared("nats-server", 4222, _nats_answers, "apt-get install nats-server", needs_own) as server:
+        more = [f"listen: 127.0.0.1:{server.port}", *lines]
+        more += [f'jetstream {{ store_dir: "{server.folder}/data" }}'] if jetstream else []
         if tls:
             server.tls_port = server.port
             more += [f'tls {{ cert_file: "{tls.server}", key_file: "{tls.server_key}", ca_file: "{tls.ca}" }}']

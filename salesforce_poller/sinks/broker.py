@@ -167,6 +167,8 @@ class Broker(Sink[SettingsT], Generic[SettingsT, ConnectionT]):
         match error:
             case TimeoutError():
                 return f"no answer within {self._timeout:g} s"
+            case ssl.SSLCertVerificationError():
+                return f"TLS: the server's certificate is not trusted: {error.verify_message}"
             case ssl.SSLError():
                 return f"TLS: {error.reason or error}"
             case OSError():

@@ -18,6 +18,7 @@ from salesforce_poller.sinks.kafka import Kafka
 from salesforce_poller.sinks.kafka_settings import KafkaSettings
 from salesforce_poller.sinks.rabbitmq import Rabbitmq
 from salesforce_poller.sinks.rabbitmq_settings import RabbitmqSettings
+from salesforce_poller.sinks.nats import Nats, NatsSettings
 from salesforce_poller.sinks.redis import Redis, RedisSettings
 from salesforce_poller.sinks.sns import Sns, SnsSettings
 from salesforce_poller.sinks.sql import Sql, SqlSettings
@@ -47,6 +48,7 @@ KINDS: dict[str, SinkKind] = {
     "eventbridge": SinkKind(EventbridgeSettings, Eventbridge, module="botocore"),
     "sql": SinkKind(SqlSettings, Sql),  # looks for its library itself: SQLite needs none
     "rabbitmq": SinkKind(RabbitmqSettings, Rabbitmq, module="aio_pika"),
+    "nats": SinkKind(NatsSettings, Nats, module="nats"),
 }
 
 
@@ -65,7 +67,8 @@ AnySinkSettings = Annotated[
     | Annotated[SqsSettings, Tag("sqs")]
     | Annotated[SnsSettings, Tag("sns")]
     | Annotated[EventbridgeSettings, Tag("eventbridge")]
-    | Annotated[SqlSettings, Tag("sql")],
+    | Annotated[SqlSettings, Tag("sql")]
+    | Annotated[NatsSettings, Tag("nats")],
     Discriminator(
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),
