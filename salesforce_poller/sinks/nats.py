@@ -116,7 +116,7 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
             raise
         return client
 
-    def _login(self) -> dict[str, str]:
+    def _login(self) -> dict[str, Any]:
         if self._settings.password is None:
             return {}
         secret = self._settings.password.get_secret_value()
