@@ -18,6 +18,7 @@ from salesforce_poller.sinks.kafka import Kafka
 from salesforce_poller.sinks.kafka_settings import KafkaSettings
 from salesforce_poller.sinks.rabbitmq import Rabbitmq
 from salesforce_poller.sinks.rabbitmq_settings import RabbitmqSettings
+from salesforce_poller.sinks.mqtt import Mqtt, MqttSettings
 from salesforce_poller.sinks.nats import Nats, NatsSettings
 from salesforce_poller.sinks.redis import Redis, RedisSettings
 from salesforce_poller.sinks.sns import Sns, SnsSettings
@@ -49,6 +50,7 @@ KINDS: dict[str, SinkKind] = {
     "sql": SinkKind(SqlSettings, Sql),  # looks for its library itself: SQLite needs none
     "rabbitmq": SinkKind(RabbitmqSettings, Rabbitmq, module="aio_pika"),
     "nats": SinkKind(NatsSettings, Nats, module="nats"),
+    "mqtt": SinkKind(MqttSettings, Mqtt, module="paho"),
 }
 
 
@@ -68,7 +70,9 @@ AnySinkSettings = Annotated[
     | Annotated[SnsSettings, Tag("sns")]
     | Annotated[EventbridgeSettings, Tag("eventbridge")]
     | Annotated[SqlSettings, Tag("sql")]
-    | Annotated[NatsSettings, Tag("nats")],
+    | Annotated[NatsSettings, Tag("nats")]
+    | Annotated[NatsSettings, Tag("nats")]
+    | Annotated[MqttSettings, Tag("mqtt")],
     Discriminator(
         _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
     ),

@@ -1,0 +1,283 @@
+"""Events over MQTT 5 with QoS 1. The only file that imports paho.
+
+Accepted is what the broker has acknowledged with a reason code that says so. MQTT promises no storage: a message to a
+topic that nobody has subscribed to is acknowledged and gone, unless ``require_subscriber`` makes a failure of it.
+
+paho runs each connection in a thread of its own; :class:`Line` brings its answers back into the running loop. Called
+through ``broker.py``, which sends in waves.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+from salesforce_poller.clock import Clock
+from salesforce_poller.model import Receipt, Verdict
+from salesforce_poller.sinks import broker, templates
+from salesforce_poller.sinks.base import Dressed
+from salesforce_poller.sinks.templates import Template
+from salesforce_poller.sinks.tls import TlsSettings
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+_clean = templates.replacing(r"[/+#\x00]")
+#: Seconds after which the broker is asked whether it is still there, when there is nothing to send.
+_KEEPALIVE = 60
+#: Reason codes (MQTT 5, 2.4). Acknowledged, and dropped: nobody has subscribed.
+_NOBODY = 0x10
+#: Of a "no" to one message: larger than the broker takes, not what it expects, a topic it does not allow.
+_TOO_LARGE = 0x95
+_OF_THE_EVENT = (_TOO_LARGE, 0x90, 0x99)
+#: Of a "no" to the whole sink: the protocol, the client id, the login, the rights, QoS or retain not supported.
+_GENERAL = (0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x9A, 0x9B)
+_FAILURES = 0x80
+
+
+def _url(value: str) -> str:
+    return broker.address(value, ("mqtt", "mqtts"), "mqtt://mqtt.example.com:1883")
+
+
+def _topic(value: str) -> str:
+    if re.search(r"[+#\x00]", value) or value.startswith("$"):
+        raise ValueError('should be a topic to publish to, without "+" and "#" and not beginning with "$"')
+    return value
+
+
+class MqttSettings(TlsSettings):
+    """``type = "mqtt"``."""
+
+    type: Literal["mqtt"]
+    #: ``mqtt://`` or ``mqtts://`` (TLS).
+    url: Annotated[str, AfterValidator(_url)]
+    username: str | None = None
+    password: SecretStr | None = None
+    #: For brokers that know their clients by name; no two connections may have the same. "": the broker gives one.
+    client_id: str = ""
+    #: The topic of an event.
+    topic: Annotated[Template, AfterValidator(_topic)] = "salesforce/{org}/{object}/{kind}"
+    #: Have the broker keep the last event of each topic for those who subscribe later.
+    retain: bool = False
+    #: Wait until somebody has subscribed, instead of publishing to nobody.
+    require_subscriber: bool = False
+
+
+class Rejected(Exception):
+    """The broker said no, with a reason code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"the broker says: {text} (0x{code:02x})")
+        self.code = code
+
+
+class _Closing(ssl.SSLSocket):
+    """A socket that does not stay open when the two cannot agree; paho forgets about it then."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """See :class:`ssl.SSLSocket`."""
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+class Line:
+    """One connection: paho's client with its thread, and what is waited for."""
+
+    def __init__(self, client: "Client") -> None:
+        self.client = client
+        #: Message ids that are not acknowledged yet.
+        self.waiting: dict[int, asyncio.Future[ReasonCode]] = {}
+        self.lost = False
+        #: Nobody waits for it any more: to be closed as soon as it is made.
+        self.abandoned = False
+        #: Bytes in a packet that the broker takes; None: any.
+        self.largest: int | None = None
+        self._loop = asyncio.get_running_loop()
+        self.welcome: asyncio.Future[None] = self._loop.create_future()
+        self.room = asyncio.Semaphore(65_535)
+        client.on_connect = self._on_connect
+        client.on_publish = self._on_publish
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_open = _without_delay
+
+    def dial(self, host: str, port: int) -> None:
+        """Connect, in a thread: TCP, TLS, and MQTT's first word."""
+        self.client.connect(host, port, _KEEPALIVE)
+        if self.abandoned:
+            self.client.disconnect()
+
+    def hang_up(self) -> None:
+        """End the connection and its thread; in another thread."""
+        connected = self.client.socket()
+        self.client.disconnect()
+        if isinstance(connected, socket.socket) and self.waiting:  # it may be half open, and nothing is left to be said
+            with suppress(OSError):
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+        self.client.loop_stop()
+
+    def _on_connect(
+        self, _client: Any, _data: Any, _flags: Any, reason: "ReasonCode", said: "Properties | None"
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._welcomed, reason, said)
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: "ReasonCode", _said: Any) -> None:
+        self._loop.call_soon_threadsafe(self._acknowledged, mid, reason)
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: "ReasonCode", _said: Any) -> None:
+        self._loop.call_soon_threadsafe(self._ended, reason)
+
+    def _welcomed(self, reason: "ReasonCode", said: Any) -> None:
+        if self.welcome.done():
+            return
+        if reason.is_failure:
+            self.welcome.set_exception(Rejected(reason.value, str(reason)))
+        elif getattr(said, "MaximumQoS", 1) == 0:
+            self.welcome.set_exception(Rejected(0x9B, "QoS 0 is all it takes, which is acknowledged by nobody"))
+        else:
+            self.largest = getattr(said, "MaximumPacketSize", None)
+            self.room = asyncio.Semaphore(getattr(said, "ReceiveMaximum", 65_535))
+            self.welcome.set_result(None)
+
+    def _acknowledged(self, mid: int, reason: "ReasonCode") -> None:
+        future = self.waiting.pop(mid, None)
+        if future is not None and not future.done():
+            future.set_result(reason)
+
+    def _ended(self, reason: "ReasonCode") -> None:
+        self.lost = True
+        code = reason.value
+        error = Rejected(code, str(reason)) if code > _FAILURES else ConnectionResetError("the connection was lost")
+        unanswered: list[asyncio.Future[Any]] = [self.welcome, *self.waiting.values()]
+        for future in unanswered:
+            if not future.done():
+                future.set_exception(error)
+        self.waiting.clear()
+
+
+class Mqtt(broker.Broker[MqttSettings, Line]):
+    """One MQTT broker."""
+
+    def __init__(self, settings: MqttSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
+        self._secrets = (settings.password.get_secret_value(),) if settings.password else ()
+
+    async def _connect(self) -> Line:
+        from paho.mqtt.client import Client  # noqa: PLC0415  # an extra: imported when it is used
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion  # noqa: PLC0415  # as above
+
+        settings, parts = self._settings, urlsplit(self._settings.url)
+        safely = parts.scheme == "mqtts"
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            settings.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,  # the next send connects anew, and nothing is left in queues to be sent later
+        )
+        client.connect_timeout = self._timeout
+        client.max_inflight_messages_set(0)  # how many the broker wants at a time, paho does not ask: see Line.room
+        if safely:
+            context = settings.context()
+            context.sslsocket_class = _Closing
+            client.tls_set_context(context)
+        if settings.username is not None or settings.password is not None:
+            client.username_pw_set(
+                settings.username, settings.password.get_secret_value() if settings.password else None
+            )
+        line = Line(client)
+        try:
+            await asyncio.to_thread(line.dial, parts.hostname or "", parts.port or (8883 if safely else 1883))
+            client.loop_start()
+            await line.welcome
+        except BaseException:
+            line.abandoned = True
+            line.welcome.cancel()
+            await asyncio.to_thread(line.hang_up)
+            raise
+        return line
+
+    async def _disconnect(self, connection: Line) -> None:
+        await asyncio.to_thread(connection.hang_up)
+
+    def _alive(self, connection: Line) -> bool:
+        return not connection.lost
+
+    async def _publish_all(self, connection: Line, events: Sequence[Dressed]) -> list[Receipt | Exception]:
+        """Publish; where the broker hangs up on a packet that is too large, it is the largest that is refused."""
+        found = list(await super()._publish_all(connection, events))
+        refused = {
+            index: each for index, each in enumerate(found) if isinstance(each, Rejected) and each.code == _TOO_LARGE
+        }
+        if refused:
+            largest = max(refused, key=lambda index: len(events[index].body))
+            found[largest] = Receipt(Verdict.REFUSED, self._safe(str(refused[largest])))
+        return found
+
+    async def _publish(self, connection: Line, event: Dressed) -> Receipt:
+        topic, properties = templates.fill(self._settings.topic, event, _clean), _properties(event)
+        packed: bytes = properties.pack()  # type: ignore[no-untyped-call]  # paho's types end here
+        size = len(event.body) + len(topic.encode()) + len(packed) + 9
+        if connection.largest is not None and size > connection.largest:
+            taken = f"this broker takes {connection.largest:,} in a packet"
+            return Receipt(Verdict.REFUSED, f"the event has {size:,} bytes, {taken}")
+        async with connection.room:
+            sent = connection.client.publish(
+                topic, event.body, qos=1, retain=self._settings.retain, properties=properties
+            )
+            if sent.rc:
+                raise ConnectionResetError("the connection was lost")
+            answer: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
+            connection.waiting[sent.mid] = answer
+            return self._receipt(await answer, topic)
+
+    def _receipt(self, reason: "ReasonCode", topic: str) -> Receipt:
+        code = reason.value
+        if code < _FAILURES and not (code == _NOBODY and self._settings.require_subscriber):
+            return Receipt(Verdict.ACCEPTED, reference=f"0x{code:02x}")
+        if code == _NOBODY:
+            return Receipt(Verdict.TRY_LATER, f"nobody has subscribed to {topic}", reference="0x10")
+        detail = self._safe(f"the broker says: {reason} (0x{code:02x})")
+        if code in (*_OF_THE_EVENT, *_GENERAL):
+            return Receipt(Verdict.REFUSED, detail, reference=f"0x{code:02x}", general=code in _GENERAL)
+        return Receipt(Verdict.TRY_LATER, detail, reference=f"0x{code:02x}")
+
+    def _explain(self, error: Exception) -> Receipt | None:
+        if isinstance(error, Rejected):
+            general = error.code in _GENERAL
+            return Receipt(Verdict.REFUSED if general else Verdict.TRY_LATER, str(error), general=general)
+        return None
+
+    async def _doubts(self, connection: Line) -> list[str]:
+        del connection
+        if self._settings.require_subscriber:
+            return []
+        told = "MQTT stores nothing: what is published while nobody has subscribed is acknowledged and gone"
+        return [f"{told}; require_subscriber = true waits for somebody instead"]
+
+
+def _properties(event: Dressed) -> "Properties":
+    """Return what goes beside the body: what it is, and the attributes by which readers drop repeats and sort."""
+    from paho.mqtt.packettypes import PacketTypes  # noqa: PLC0415  # an extra: imported when it is used
+    from paho.mqtt.properties import Properties  # noqa: PLC0415  # as above
+
+    said = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's types end here
+    said.PayloadFormatIndicator = 1  # UTF-8
+    said.ContentType = "application/cloudevents+json"
+    said.UserProperty = [(name, str(event.cloudevent[name])) for name in ("id", "source", "type", "partitionkey")]
+    return said
+
+
+def _without_delay(_client: Any, _data: Any, connection: Any) -> None:
+    """Send small packets at once: with Nagle's algorithm, and acknowledgements that wait, ten in flight are slow."""
+    with suppress(OSError):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
