@@ -28,7 +28,7 @@ _clean = templates.replacing(r"[^A-Za-z0-9._-]")
 
 
 class _Refused(Exception):
-    """An answer after which the producer is not to be used any more; carries the receipt."""
+    """An answer after which the producer is not to be used any more; carries its receipt."""
 
     def __init__(self, receipt: Receipt) -> None:
         super().__init__(receipt.detail)
@@ -143,13 +143,17 @@ class Kafka(Broker[KafkaSettings, _Line]):
         _, replicas = await asyncio.to_thread(self._cluster, connection)
         if not replicas:
             return [f"there is no topic {self._settings.topic} yet; unless the cluster makes it, events are refused"]
-        in_sync = await asyncio.to_thread(_in_sync, self._settings.client(), list(replicas), self._timeout / 3)
+        in_sync = await asyncio.to_thread(_in_sync, self._settings.producer(), list(replicas), self._timeout / 3)
         found = {name: kafka_answers.Topic(count, in_sync.get(name)) for name, count in replicas.items()}
         return kafka_answers.doubts(found)
 
     def _cluster(self, connection: _Line) -> tuple[int, dict[str, int]]:
         """Return how many brokers there are, and how often each topic that events may go to is kept."""
-        found = connection.producer.list_topics(timeout=self._timeout * SHARE)
+        try:
+            found = connection.producer.list_topics(timeout=self._timeout * SHARE)
+        except connection.broken as exc:  # "transport failure" is all it says; what was heard of the brokers says more
+            name, heard = connection.trouble
+            raise _Refused(self._said(name, heard) if heard else self._said("", exc.args[0].str())) from exc
         ours = re.compile(re.sub(r"\\\{\w+\\\}", "[A-Za-z0-9._-]+", re.escape(self._settings.topic)))
         return len(found.brokers), {
             name: min(len(part.replicas) for part in topic.partitions.values())
@@ -173,7 +177,7 @@ def _tell(
     loop.call_soon_threadsafe(put)
 
 
-def _in_sync(client: dict[str, Any], topics: list[str], patience: float) -> dict[str, int]:
+def _in_sync(settings: dict[str, Any], topics: list[str], patience: float) -> dict[str, int]:
     """Return ``min.insync.replicas`` of topics, as far as this account may read it within ``patience`` seconds."""
     from confluent_kafka import KafkaException  # noqa: PLC0415  # an extra: imported when there is a sink
     from confluent_kafka.admin import (  # type: ignore[attr-defined]  # noqa: PLC0415  # exported, but not declared so; as above
@@ -182,7 +186,7 @@ def _in_sync(client: dict[str, Any], topics: list[str], patience: float) -> dict
     )
 
     wanted = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
-    admin = AdminClient(client | {"logger": SILENT})
+    admin = AdminClient(settings | {"logger": SILENT})
     found: dict[str, int] = {}
     for resource, answer in admin.describe_configs(wanted, request_timeout=patience).items():
         try:

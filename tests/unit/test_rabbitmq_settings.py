@@ -23,7 +23,10 @@ SINK = '[sinks.bus]\ntype = "rabbitmq"\nusername = "ann"\n'
             f'url = "amqps://mq.example.com"\nrouting_key = "{"k" * 256}"',
             "routing_key: should be no longer than 255 by",
         ),
-        ('url = "amqps://mq.example.com"\nca = "/nowhere/ca.pem"', "cannot read /nowhere/ca.pem: No such file or directory"),
+        (
+            'url = "amqps://mq.example.com"\nca = "/nowhere/ca.pem"',
+            "cannot read /nowhere/ca.pem: No such file or directory",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_at_once(lines: str, problem: str) -> None:
