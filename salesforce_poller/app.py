@@ -22,13 +22,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 import structlog
 from pydantic import SecretStr
 
 from salesforce_poller import telemetry
 from salesforce_poller.actions.desk import Desk, Poller
+from salesforce_poller.actions.replay import Wants
 from salesforce_poller.admin import api, server
 from salesforce_poller.admin.guard import Guard
 from salesforce_poller.admin.upkeep import Upkeep
@@ -177,8 +177,13 @@ def desk_for(
     stopping: Callable[[], bool] = lambda: False,
 ) -> Desk:
     """Return the desk at which orders about this configuration are taken; without a ``poller`` where nobody polls."""
-    wants = {name: partial(filters.wants, sink) for name, sink in config.sinks.items()}
+    wants = {name: _wants(filters.Filters(sink)) for name, sink in config.sinks.items()}
     return Desk(store, feeds=list(_watched(config)), wants=wants, clock=clock, poller=poller, stopping=stopping)
+
+
+def _wants(chosen: filters.Filters) -> Wants:
+    """An event of which the filters cannot tell is owed: it then fails where a person sees it."""
+    return lambda event: chosen.judge(event) is not False
 
 
 async def _serve(

@@ -1,12 +1,13 @@
 """An operator at work: commands and HTTP orders against a daemon, in a process of its own where that must end."""
 
 import asyncio
+import io
 import logging
 import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,6 @@ import pytest
 import structlog
 from consumer import Consumer, a_consumer
 from daemons import STUCK, a_daemon, lead_until
-from typer.testing import CliRunner
 
 from salesforce_poller import app, cli, config, telemetry
 from salesforce_poller.clock import SystemClock
@@ -51,12 +51,25 @@ TOKEN = "let-me-in"
 
 
 @pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """Commands set up logging, to a stream that ends with them."""
+def _logs_of_their_own() -> Iterator[None]:
+    """Commands set up logging for the whole process; what the daemon logs must not get between their lines."""
+    root, processors = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    telemetry.configure(quiet=True)
     yield
-    structlog.reset_defaults()
-    for handler in [one for one in logging.getLogger().handlers if isinstance(one, telemetry._Ours)]:
-        logging.getLogger().removeHandler(handler)
+    structlog.configure(**processors)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def _typed(words: list[str]) -> tuple[int, str]:
+    """Return the exit code, and what was printed or complained of."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()):
+        try:
+            code = cli.doors(words, standalone_mode=False)
+        except PollerError as exc:
+            return 1, str(exc)
+    return code or 0, out.getvalue()
 
 
 @dataclass
@@ -74,9 +87,9 @@ class Site:
 
     async def type(self, *words: str, code: int = 0) -> str:
         """Carry a command out, in this process; returns what it printed, or what it complained of."""
-        done = await asyncio.to_thread(CliRunner().invoke, cli.doors, [*words, "--config", str(self.config)])
-        assert done.exit_code == code, f"{done.output} {done.exception!r}"
-        return str(done.exception) if isinstance(done.exception, PollerError) else done.stdout
+        found, told = await asyncio.to_thread(_typed, [*words, "--config", str(self.config)])
+        assert found == code, told
+        return told
 
     async def ask(self, *words: str) -> Any:
         """Run a command with ``--json``; returns what it told."""
