@@ -16,10 +16,10 @@ from salesforce_poller.sinks.eventbridge import Eventbridge, EventbridgeSettings
 from salesforce_poller.sinks.file import File, FileSettings
 from salesforce_poller.sinks.kafka import Kafka
 from salesforce_poller.sinks.kafka_settings import KafkaSettings
-from salesforce_poller.sinks.rabbitmq import Rabbitmq
-from salesforce_poller.sinks.rabbitmq_settings import RabbitmqSettings
 from salesforce_poller.sinks.mqtt import Mqtt, MqttSettings
 from salesforce_poller.sinks.nats import Nats, NatsSettings
+from salesforce_poller.sinks.rabbitmq import Rabbitmq
+from salesforce_poller.sinks.rabbitmq_settings import RabbitmqSettings
 from salesforce_poller.sinks.redis import Redis, RedisSettings
 from salesforce_poller.sinks.sns import Sns, SnsSettings
 from salesforce_poller.sinks.sql import Sql, SqlSettings
@@ -70,7 +70,6 @@ AnySinkSettings = Annotated[
     | Annotated[SnsSettings, Tag("sns")]
     | Annotated[EventbridgeSettings, Tag("eventbridge")]
     | Annotated[SqlSettings, Tag("sql")]
-    | Annotated[NatsSettings, Tag("nats")]
     | Annotated[NatsSettings, Tag("nats")]
     | Annotated[MqttSettings, Tag("mqtt")],
     Discriminator(
