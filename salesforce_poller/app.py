@@ -21,7 +21,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from pydantic import SecretStr
@@ -36,7 +36,7 @@ from salesforce_poller.clock import Clock
 from salesforce_poller.config import Config
 from salesforce_poller.delivery import filters
 from salesforce_poller.delivery.dispatcher import Dispatcher
-from salesforce_poller.errors import StoreError
+from salesforce_poller.errors import ConfigError, StoreError
 from salesforce_poller.polling import forecast
 from salesforce_poller.polling.budget import Budget
 from salesforce_poller.polling.fleet import Fleet, Member
@@ -80,6 +80,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
 
     Raises:
         StoreError: when the store cannot be used.
+        ConfigError: when a new sink starts in the future.
     """
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -116,7 +117,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
                 paused = (name, object_name) in pauses
                 members.append(Member(feed, seat, halt=halt, paused=paused))
             fleets.append(Fleet(name, members, seat=Seat(org), budget=budget, clock=clock))
-        await store.outbox.ensure_sinks(list(config.sinks))
+        await _ensure_sinks(store, config, clock)
         await _resume_sinks(store, list(config.sinks))
         dispatchers = []
         for name, sink_settings in config.sinks.items():
@@ -139,7 +140,7 @@ async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio
 
     Raises:
         StoreError: when the store cannot be used.
-        ConfigError: when the HTTP address cannot be listened on.
+        ConfigError: when the HTTP address cannot be listened on, or a new sink starts in the future.
     """
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(build(config, clock=clock, rng=rng))
@@ -177,7 +178,7 @@ def desk_for(
     stopping: Callable[[], bool] = lambda: False,
 ) -> Desk:
     """Return the desk at which orders about this configuration are taken; without a ``poller`` where nobody polls."""
-    wants = {name: _wants(filters.Filters(sink)) for name, sink in config.sinks.items()}
+    wants = {name: _wants(filters.Filters(sink, name)) for name, sink in config.sinks.items()}
     return Desk(store, feeds=list(_watched(config)), wants=wants, clock=clock, poller=poller, stopping=stopping)
 
 
@@ -212,15 +213,28 @@ def _watched(config: Config) -> dict[tuple[str, str], FeedSettings]:
     return {(name, key): feed for name, org in config.orgs.items() for key, feed in org.objects.items()}
 
 
-async def _resume_sinks(store: Store, names: list[str]) -> None:
-    """Try sinks again that asked us to stop (410): a restart is a person's way of saying that it is mended.
+async def _ensure_sinks(store: Store, config: Config, clock: Clock) -> None:
+    """Make new sinks known, each where it starts; say loudly when an old one comes back too late for some events."""
+    starts = {name: sink.start for name, sink in config.sinks.items()}
+    for name, start in starts.items():
+        if isinstance(start, datetime) and start > clock.now() and not await store.outbox.knows(name):
+            raise ConfigError([f"sinks.{name}.start: lies in the future; a new sink can begin now, or in the past"])
+    await store.outbox.ensure_sinks(starts, starts)
+    for name in starts:
+        if missed := await store.outbox.missed(name):
+            # Only a sink that was not configured for a while: what a configured one is owed is never pruned.
+            log.warning("sink.events_lost_to_retention", sink=name, events=missed)
 
-    What a person paused stays so.
+
+async def _resume_sinks(store: Store, names: list[str]) -> None:
+    """Try sinks again that were switched off: a restart is a person's way of saying that it is mended.
+
+    One that still fails is switched off again at once. What a person paused stays so.
     """
     for name in names:
         state = await store.outbox.sink(name)
         if state.paused and not state.paused_by_person:
-            await store.outbox.resume(name)
+            await store.outbox.resume(name, forgive=False)
             log.warning("sink.resumed", sink=name, was_paused_for=state.paused)
 
 
@@ -229,6 +243,7 @@ async def _deliver(app: App, dispatcher: Dispatcher) -> None:
     wake = asyncio.Event()
     app.store.feeds.on_events(wake.set)
     app.store.repairs.on_owed(wake.set)
+    app.store.outbox.on_events(wake.set)
     while not app.stop.is_set():
         try:
             await dispatcher.run(wake, app.stop, telemetry.dispatched)

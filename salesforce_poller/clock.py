@@ -5,14 +5,17 @@ are read and written here too, because every room's settings speak them.
 """
 
 import asyncio
+import contextlib
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 #: Ten years; anything longer is a slip of the finger, and would overflow somewhere.
 _LONGEST = 3650 * 86400
+#: SOQL knows instants up to the year 4000, audit fields begin in 1970 (SOQL and SOSL Reference, Date Formats).
+_YEARS = range(1970, 4000)
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
@@ -31,6 +34,28 @@ def parse_span(value: Any) -> timedelta:
     if seconds > _LONGEST:
         raise ValueError("should be ten years at the most")
     return timedelta(seconds=seconds)
+
+
+def parse_start(value: Any) -> Any:
+    """Read where something begins: ``"now"``, ``"beginning"``, or a time; one that does not say otherwise is UTC.
+
+    TOML has dates and times of its own, which come as Python's.
+
+    Raises:
+        ValueError: when it is anything else; the text says what would be right.
+    """
+    if value in ("now", "beginning"):
+        return value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, datetime.min.time())
+    if not isinstance(value, datetime):
+        raise ValueError('should be "now", "beginning" or a time such as 2026-11-01T00:00:00Z')  # noqa: TRY004  # pydantic's word
+    if not _YEARS.start <= value.year < _YEARS.stop:
+        raise ValueError(f"should lie between {_YEARS.start} and {_YEARS.stop}, as every stamp does")
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def format_span(seconds: float) -> str:

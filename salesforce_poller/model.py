@@ -1,9 +1,9 @@
 """The five things that travel: Window, Record, Event, Delivery, Receipt.
 
 What we ask for, what the org returned, what changed, what we owe and what the sink said. Beside them their small
-companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time) and Gap (what may have
-been missed). All are frozen values on the ground floor: every room may know them, they know only ``errors.py``.
-The path they take is drawn in ``app.py``.
+companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time), Gap (what may have
+been missed) and Alert (what is wrong with a sink). All are frozen values on the ground floor: every room may know them,
+they know only ``errors.py``. The path they take is drawn in ``app.py``.
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,19 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     #: Not about one record: changes may have been missed.
     GAP = "gap"
+    #: Not about an org at all: a sink was switched off, or gives events up. Only for sinks that ask for it.
+    ALERT = "alert"
+
+
+class Ordering(StrEnum):
+    """Which events of a sink wait for an earlier one that is neither delivered nor given up."""
+
+    #: Those of the same record.
+    RECORD = "record"
+    #: All of them: nothing overtakes anything.
+    STRICT = "strict"
+    #: None.
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +157,32 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """What an operator should know of a sink."""
+
+    sink: str
+    #: "switched_off" or "gave_up".
+    what: str
+    #: Machine time (UTC) of the first failure that led to it.
+    since: datetime
+    #: A sentence for the operator, free of secrets.
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """What changed? One change of one record (or one gap in a feed)."""
+    """What changed? One change of one record (or one gap in a feed, or one alert about a sink)."""
 
     #: Derived from org, record, kind, stamp and content: reading the same change twice gives the same id.
     id: str
     kind: Kind
-    #: The org's name in the configuration.
+    #: The org's name in the configuration; empty for an alert.
     org: str
-    #: ``urn:salesforce:`` and the organisation id.
+    #: ``urn:salesforce:`` and the organisation id; of an alert, the urn of the sink it is about.
     source: str
+    #: Empty for an alert.
     object: str
-    #: None for a gap.
+    #: None for a gap and for an alert.
     record_id: str | None
     #: Salesforce's stamp (SystemModstamp or deletedDate), whole seconds, UTC.
     time: datetime
@@ -170,11 +197,12 @@ class Event:
     merged_into: str | None = None
     changed_by: str | None = None
     gap: Gap | None = None
+    alert: Alert | None = None
 
     @property
     def key(self) -> str:
-        """The unit of ordering: the record, or for a gap the object."""
-        return self.record_id or self.object
+        """The unit of ordering: the record, for a gap the object, for an alert the sink it is about."""
+        return self.record_id or self.object or self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +230,7 @@ class Verdict(StrEnum):
     TRY_LATER = "try_later"
     #: Not this one, as it is: retried slowly, since most refusals are somebody's deployment mistake.
     REFUSED = "refused"
-    #: Never again: the sink asks us to stop (410). The sink is paused, its cursor stays.
+    #: Never again: the sink asks us to stop (410). It is switched off, its cursor stays.
     GONE = "gone"
 
 

@@ -5,7 +5,7 @@
                                                             └──┘ every probe fails: a longer pause
 
 While it is open nothing is parked and the sink's cursor stays, so an outage costs no row a missed event. A refusal of
-one event says nothing about the sink, unless it speaks of the whole of it (a wrong address, a wrong key). Kept by
+one event says that the sink is up, unless it speaks of the whole of it (a wrong address, a wrong key). Kept by
 ``dispatcher.py``; the store remembers since when a sink is down, so that a restart begins with a probe.
 """
 
@@ -40,19 +40,23 @@ class Breaker:
         """Whether the sink is taken to be down."""
         return self.probe_at is not None
 
-    def after(self, key: str, receipt: Receipt, now: datetime, rng: random.Random) -> "Breaker":
+    def after(
+        self, key: str, receipt: Receipt, now: datetime, rng: random.Random, *, threshold: int = THRESHOLD
+    ) -> "Breaker":
         """Return what one more answer makes of it; ``key`` is the record it was about.
 
-        Only first tries should be told: that a parked delivery fails again is no news about the sink.
+        Only first tries should be told: that a parked delivery fails again is no news about the sink. ``threshold`` is
+        1 where no other record may be tried, so that one failure is all that can be known.
         """
         if receipt.verdict is Verdict.ACCEPTED:
-            return Breaker()
+            return CLOSED
         if receipt.verdict is Verdict.REFUSED and not receipt.general:
-            return self  # an answer about this event: whoever gives it is up
+            # An answer about this event: whoever gives it is up.
+            return CLOSED if self.is_open else self
         if self.probe_at is not None:  # a straggler that was on its way when the breaker opened
             return replace(self, probe_at=max(self.probe_at, now + timedelta(seconds=retry.wish(receipt))))
         failed = self.failed | {key}
-        if len(failed) < THRESHOLD:
+        if len(failed) < threshold:
             return replace(self, failed=failed)
         return Breaker(failed, probe_at=now + _pause(0, retry.wish(receipt), rng))
 
@@ -63,6 +67,10 @@ class Breaker:
         """
         rounds = self.rounds + 1
         return replace(self, rounds=rounds, probe_at=now + _pause(rounds, longest_wish, rng))
+
+
+#: What a sink that takes events looks like.
+CLOSED = Breaker()
 
 
 def _pause(rounds: int, wish: float, rng: random.Random) -> timedelta:

@@ -13,17 +13,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.delivery import envelope, filters
-from salesforce_poller.delivery.breaker import Breaker
+from salesforce_poller.delivery import alerts, envelope, filters
+from salesforce_poller.delivery.breaker import CLOSED, Breaker
 from salesforce_poller.delivery.company import Company
 from salesforce_poller.delivery.projection import Projection
-from salesforce_poller.delivery.round import Owed, Round
-from salesforce_poller.model import Delivery, DispatchReport, Receipt, SinkState, Verdict
+from salesforce_poller.delivery.round import Closing, Owed, Round
+from salesforce_poller.errors import StoreError
+from salesforce_poller.model import Delivery, DispatchReport, Ordering, Receipt, SinkState, Verdict
 from salesforce_poller.sinks.base import Sink, SinkSettings
-from salesforce_poller.store.outbox import Outbox
+from salesforce_poller.store.outbox import Outbox, Standing
 
 #: Events read in one round: what may be sent twice after a crash.
-ROUND_SIZE = 500
+ROUND_SIZE = 300
 
 
 class Dispatcher:
@@ -34,7 +35,7 @@ class Dispatcher:
     ) -> None:
         self._name = name
         self._settings = settings
-        self._filters = filters.Filters(settings)
+        self._filters = filters.Filters(settings, name)
         self._projection = Projection(settings.fields)
         self._sink = sink
         self._outbox = outbox
@@ -42,6 +43,8 @@ class Dispatcher:
         self._rng = rng
         self._breaker: Breaker | None = None
         self._company = Company()
+        #: Events that were read while others were sent, and the position they lie behind.
+        self._ahead: tuple[int, list[Delivery]] = (-1, [])
 
     async def run(self, wake: asyncio.Event, stop: asyncio.Event, report: Callable[[DispatchReport], None]) -> None:
         """Deliver until ``stop``; the sends in hand are finished and written down.
@@ -64,43 +67,73 @@ class Dispatcher:
 
         Once ``stop`` is set no further send begins. The sink must be open.
         """
-        state = await self._outbox.sink(self._name)
-        if state.paused:
-            return self._idle(None)
         now = self._clock.now()
+        # Of the parked that failed before, as many as can be sent at once: trouble must not hold up the healthy.
+        standing = await self._outbox.standing(
+            self._name,
+            now,
+            self._settings.ordering,
+            tried=self._sink.concurrency * self._sink.batch,
+            untried=ROUND_SIZE,
+        )
+        state = standing.state
+        if state.paused:
+            self._breaker = None  # whoever resumes it wants to know at once
+            return self._idle(None)
         if self._breaker is None:
             # A process that ended in the middle of an outage: the next one begins with a probe.
-            self._breaker = Breaker(probe_at=now) if state.down_since else Breaker()
+            self._breaker = Breaker(probe_at=now) if state.down_since else CLOSED
         if self._breaker.probe_at is not None and now < self._breaker.probe_at:
             return self._idle(self._breaker.probe_at)
-        owed = await self._owed(now)
+        owed = await self._owed(standing)
         if not owed.due and not owed.fresh:
-            return self._idle(await self._outbox.next_due(self._name))
+            return self._idle(await self._outbox.next_due(self._name, self._settings.ordering))
         if (until := self._waits_until(owed, now)) is not None:
-            return self._idle(min(until, await self._outbox.next_due(self._name) or until))
+            return self._idle(min(until, await self._outbox.next_due(self._name, self._settings.ordering) or until))
         book = Round(state, owed, self._breaker, self._rng)
-        await self._send_all(book, stop or asyncio.Event())
+        await self._send_all(book, owed.fresh, stop or asyncio.Event())
         return await self._close(book, state)
 
-    async def _owed(self, now: datetime) -> Owed:
-        """Read what is owed. Of the parked, as many as can be sent at once: trouble must not hold up the healthy."""
-        due = await self._outbox.due(self._name, now, limit=self._sink.concurrency * self._sink.batch)
-        fresh = await self._outbox.read(self._name, ROUND_SIZE)
-        unwanted, refused = self._filters.sift([*due, *fresh])
-        keys = {each.event.key for each in fresh if each.position not in unwanted}
-        return Owed(due, fresh, unwanted, frozenset(await self._outbox.blocked(self._name, keys)), refused)
+    async def _owed(self, standing: Standing) -> Owed:
+        ordering = self._settings.ordering
+        if ordering is Ordering.STRICT and standing.parked:
+            fresh: list[Delivery] = []  # everything waits behind what is parked, where it is
+        else:
+            fresh = await self._fresh(standing.state.cursor)
+        unwanted, refused = self._filters.sift([*standing.due, *fresh])
+        blocked: set[str] = set()
+        if ordering is Ordering.RECORD and standing.parked:
+            keys = {each.event.key for each in fresh if each.position not in unwanted}
+            blocked = await self._outbox.blocked(self._name, keys)
+        return Owed(standing.due, fresh, unwanted, frozenset(blocked), refused, ordering)
 
     def _waits_until(self, owed: Owed, now: datetime) -> datetime | None:
         """Return until when a batch that is not full waits for more; None when something is to be sent now."""
         positions = [each.position for each in owed.fresh if each.position not in owed.unwanted]
         self._company = self._company.after(positions, now)
-        until = None if owed.due else self._company.until(positions, self._sink.batch, self._sink.batch_wait)
+        batch = 1 if owed.ordering is Ordering.STRICT else self._sink.batch
+        until = None if owed.due else self._company.until(positions, batch, self._sink.batch_wait)
         return until if until is not None and now < until else None
 
-    async def _send_all(self, book: Round, stop: asyncio.Event) -> None:
+    async def _fresh(self, cursor: int) -> list[Delivery]:
+        after, ahead = self._ahead
+        self._ahead = (-1, [])
+        # Nothing found ahead says nothing: there may be something by now, and its wake-up is spent.
+        return ahead if ahead and after == cursor else await self._outbox.read(self._name, ROUND_SIZE)
+
+    async def _send_all(self, book: Round, fresh: Sequence[Delivery], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as senders:
             for _ in range(1 if book.probing else self._sink.concurrency):
                 senders.create_task(self._send_some(book, stop))
+            if len(fresh) == ROUND_SIZE:
+                senders.create_task(self._read_ahead(fresh[-1].position))
+
+    async def _read_ahead(self, after: int) -> None:
+        """Read the next round while this one is sent. Where that fails, the round itself will read it, and complain."""
+        try:
+            self._ahead = (after, await self._outbox.read(self._name, ROUND_SIZE, after=after))
+        except StoreError:
+            self._ahead = (-1, [])
 
     async def _send_some(self, book: Round, stop: asyncio.Event) -> None:
         limit = 1 if book.probing else self._sink.batch
@@ -109,12 +142,11 @@ class Dispatcher:
             book.answer(sent, receipts, self._clock.now())
 
     async def _send(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        dressed = [envelope.dress(each, self._projection) for each in deliveries]
         try:
-            receipts = await self._sink.send(dressed)
-            assert len(receipts) == len(dressed), "a sink answers with one receipt for each event"
+            receipts = await self._sink.send([envelope.dress(each, self._projection) for each in deliveries])
+            assert len(receipts) == len(deliveries), "a sink answers with one receipt for each event"
         except Exception as exc:  # noqa: BLE001  # a sink's bug, or its library's, must not end the loop or lose an event
-            receipts = [Receipt(Verdict.TRY_LATER, f"unexpected {type(exc).__name__}")] * len(dressed)
+            receipts = [Receipt(Verdict.TRY_LATER, f"unexpected {type(exc).__name__}")] * len(deliveries)
         return receipts
 
     async def _close(self, book: Round, before: SinkState) -> DispatchReport:
@@ -122,22 +154,36 @@ class Dispatcher:
         closing = book.close(self._settings.give_up_after, now)
         state = replace(closing.state, down_since=(before.down_since or now) if book.breaker.is_open else None)
         back = before.down_since is not None and state.down_since is None
-        outage = now - (before.failing_since or now) if back else timedelta()
-        if closing.park or closing.done or state != before:
+        since = min(at for at in (before.failing_since, before.down_since, now) if at)
+        found = [alerts.gave_up(self._name, closing.park + closing.again, now)]
+        if state.paused:
+            found.append(alerts.switched_off(self._name, state.paused, state.failing_since or now, now))
+        if closing.park or closing.again or closing.done or state != before:
             await self._outbox.settle(
-                state, park=closing.park, done=closing.done, back_at=now if back else None, outage=outage
+                state,
+                park=closing.park,
+                again=closing.again,
+                done=closing.done,
+                back_at=now if back else None,
+                outage=now - since if back else timedelta(),
+                alerts=[each for each in found if each],
+                at=now,
             )
         self._breaker = book.breaker
-        dead = sum(each.dead for each in closing.park)
-        down = book.breaker.is_open or bool(closing.state.paused)
+        return self._report(book, closing, now)
+
+    def _report(self, book: Round, closing: Closing, now: datetime) -> DispatchReport:
+        parked = [*closing.park, *closing.again]
+        dead = sum(each.dead for each in parked)
+        probe_at = book.breaker.probe_at
         return DispatchReport(
             self._name,
             delivered=len(book.accepted),
-            parked=len(closing.park) - dead,
+            parked=len(parked) - dead,
             dead=dead,
             filtered=closing.filtered,
-            wait=self._seconds_until(book.breaker.probe_at),
-            busy=not down,
+            wait=None if probe_at is None else max(0.0, (probe_at - now).total_seconds()),
+            busy=not (book.breaker.is_open or closing.state.paused),
             detail=closing.state.paused or closing.state.last_error,
         )
 

@@ -15,6 +15,8 @@ from salesforce_poller.sinks.base import Dressed
 
 #: Sequences are compared as text, so they are padded: 20 digits hold every 64-bit number.
 _SEQUENCE_DIGITS = 20
+#: Alerts do not come from Salesforce.
+_ALERT_TYPE = "salesforce-poller.alert"
 
 
 def cloudevent(delivery: Delivery, projection: Projection = EVERYTHING) -> dict[str, Any]:
@@ -24,8 +26,8 @@ def cloudevent(delivery: Delivery, projection: Projection = EVERYTHING) -> dict[
         "specversion": "1.0",
         "id": event.id,
         "source": event.source,
-        "type": f"salesforce.{event.object}.{event.kind}",
-        "subject": event.object if event.record_id is None else f"{event.object}/{event.record_id}",
+        "type": _ALERT_TYPE if event.alert else f"salesforce.{event.object}.{event.kind}",
+        "subject": _subject(event),
         "time": _instant(event.time, "seconds"),
         "datacontenttype": "application/json",
         "partitionkey": event.key,
@@ -43,10 +45,16 @@ def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
     return Dressed(dressed, orjson.dumps(dressed))
 
 
+def _subject(event: Event) -> str:
+    if event.alert:
+        return f"sink/{event.alert.sink}"
+    return event.object if event.record_id is None else f"{event.object}/{event.record_id}"
+
+
 def _data(event: Event) -> dict[str, Any]:
     data = {
-        "org": event.org,
-        "object": event.object,
+        "org": event.org or None,
+        "object": event.object or None,
         "kind": event.kind.value,
         "record_id": event.record_id,
         "record": event.record,
@@ -62,6 +70,13 @@ def _data(event: Event) -> dict[str, Any]:
             "since": _instant(event.gap.since, "seconds"),
             "until": _instant(event.gap.until, "seconds"),
             "why": event.gap.why,
+        }
+    if event.alert is not None:
+        data["alert"] = {
+            "sink": event.alert.sink,
+            "what": event.alert.what,
+            "since": _instant(event.alert.since, "seconds"),
+            "detail": event.alert.detail,
         }
     return data
 

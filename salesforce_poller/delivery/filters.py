@@ -1,4 +1,7 @@
-"""Does this sink want this event? Pure. ``dispatcher.py`` asks it about whatever it reads for a sink."""
+"""Does this sink want this event? Pure. ``dispatcher.py`` asks it about whatever it reads for a sink.
+
+The one place that decides it: what a filter lets through is owed, what it does not is passed over for ever.
+"""
 
 from collections.abc import Iterable
 
@@ -10,8 +13,9 @@ from salesforce_poller.sinks.base import SinkSettings
 class Filters:
     """A sink's filters, ready to be asked: the four lists, then the expression in ``when``."""
 
-    def __init__(self, settings: SinkSettings) -> None:
+    def __init__(self, settings: SinkSettings, sink: str) -> None:
         self._settings = settings
+        self._sink = sink
         self._when = None if settings.when is None else Condition(settings.when)
 
     def judge(self, event: Event) -> bool | Receipt:
@@ -19,9 +23,9 @@ class Filters:
 
         It fails as one that was refused: it is tried again later, and given up in the end, for a person to see.
         """
-        if not wants(self._settings, event):
+        if not wants(self._settings, event, self._sink):
             return False
-        told = True if self._when is None else self._when.holds(event)
+        told = True if self._when is None or event.alert is not None else self._when.holds(event)
         return told if isinstance(told, bool) else Receipt(Verdict.REFUSED, f"when: {told}")
 
     def sift(self, deliveries: Iterable[Delivery]) -> tuple[frozenset[int], dict[int, Receipt]]:
@@ -31,12 +35,17 @@ class Filters:
         return unwanted, {at: verdict for at, verdict in verdicts.items() if isinstance(verdict, Receipt)}
 
 
-def wants(settings: SinkSettings, event: Event) -> bool:
-    """Say whether an event passes the sink's four filters; each that is None lets everything through.
+def wants(settings: SinkSettings, event: Event, sink: str) -> bool:
+    """Say whether an event passes the four filters of the sink of this name; each that is None lets everything through.
 
     ``changed`` is about ``updated`` events only, and lets one pass whose previous state is not known: better told than
     lost. Names of objects and fields are compared as Salesforce does, without regard to case.
+
+    An alert is another matter: only a sink whose ``events`` name it gets it, whatever its other filters say, and never
+    the sink it is about, which could not take it.
     """
+    if event.alert is not None:
+        return event.alert.sink != sink and settings.events is not None and Kind.ALERT in settings.events
     return (
         (settings.orgs is None or event.org in settings.orgs)
         and chooses(settings.objects, event.object)

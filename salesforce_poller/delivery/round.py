@@ -1,29 +1,34 @@
 """The book of one delivery round: who may be sent now, what was answered, what is written down at the end. Pure.
 
-Kept by ``dispatcher.py``, which does the sending. Deliveries of one record form a lane. A lane moves one send at a
-time and stops at its first failure; lanes move side by side, lowest position first, so that a round that is cut short
-leaves few holes below the cursor.
+Kept by ``dispatcher.py``, which does the sending. Deliveries that must keep their order form a lane: those of one
+record, all of them (``strict``), or each its own (``none``). A lane moves one send at a time and stops at its first
+failure; lanes move side by side, lowest position first, so that a round that is cut short leaves few holes below the
+cursor.
 """
 
 import heapq
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from salesforce_poller.delivery import retry
-from salesforce_poller.delivery.breaker import Breaker
-from salesforce_poller.model import Delivery, Parked, Receipt, SinkState, Verdict
+from salesforce_poller.delivery import retry, switch
+from salesforce_poller.delivery.breaker import THRESHOLD, Breaker
+from salesforce_poller.model import Delivery, Ordering, Parked, Receipt, SinkState, Verdict
 
 _HELD = "waits for an earlier event of the same record"
+#: Why an event is parked that was not tried below one that was accepted: the round was cut short.
+_UNTRIED = "was not tried yet"
+
+Lane = str | int
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
     """What a sink is owed at the beginning of a round."""
 
-    #: Parked deliveries that are due; one a record.
+    #: Parked deliveries that are due: as the ordering allows, see ``store/parking.py``.
     due: Sequence[Delivery] = ()
     #: The next events behind the cursor, in order of position.
     fresh: Sequence[Delivery] = ()
@@ -31,21 +36,33 @@ class Owed:
     unwanted: frozenset[int] = frozenset()
     #: Records with something parked: their fresh events must wait behind it.
     blocked: frozenset[str] = frozenset()
-    #: What fails without being sent, since the sink's filters cannot tell whether it is wanted; it holds its record.
+    #: What fails without being sent, since the sink's filters cannot tell whether it is wanted; it holds its lane.
     refused: Mapping[int, Receipt] = field(default_factory=dict)
+    ordering: Ordering = Ordering.RECORD
 
-    def lanes(self) -> dict[str, deque[Delivery]]:
-        """Return what may be sent in this round, by record."""
-        lanes: dict[str, deque[Delivery]] = {}
-        held = set(self.blocked)
-        for delivery in self.fresh:
-            key = delivery.event.key
+    def lane_of(self, delivery: Delivery) -> Lane:
+        """Return the lane of a delivery."""
+        if self.ordering is Ordering.RECORD:
+            return delivery.event.key
+        return delivery.position if self.ordering is Ordering.NONE else ""
+
+    def fresh_lanes(self) -> dict[Lane, deque[Delivery]]:
+        """Return what may be sent of the fresh events, by lane."""
+        return self._lanes(self.fresh, set(self.blocked))
+
+    def lanes(self) -> dict[Lane, deque[Delivery]]:
+        """Return what may be sent in this round, by lane."""
+        return self.fresh_lanes() | self._lanes(self.due, set())
+
+    def _lanes(self, deliveries: Iterable[Delivery], held: set[Lane]) -> dict[Lane, deque[Delivery]]:
+        lanes: dict[Lane, deque[Delivery]] = {}
+        for delivery in deliveries:
+            lane = self.lane_of(delivery)
             if delivery.position in self.refused:
-                held.add(key)
-            elif delivery.position not in self.unwanted and key not in held:
-                lanes.setdefault(key, deque()).append(delivery)
-        passed = self.unwanted | self.refused.keys()
-        return lanes | {each.event.key: deque([each]) for each in self.due if each.position not in passed}
+                held.add(lane)
+            elif delivery.position not in self.unwanted and lane not in held:
+                lanes.setdefault(lane, deque()).append(delivery)
+        return lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,10 @@ class Closing:
     """What a round leaves behind, for the store and for the report."""
 
     state: SinkState
+    #: Fresh deliveries that are parked now.
     park: list[Parked]
+    #: Parked deliveries that failed again.
+    again: list[Parked]
     #: Positions of parked deliveries that were accepted, or are not wanted any more.
     done: list[int]
     #: How many events the filters passed over.
@@ -68,58 +88,70 @@ class Round:
         self.breaker = breaker
         #: Positions that were accepted.
         self.accepted: set[int] = set()
-        #: True when the sink was taken to be down: a few records are tried, one after the other.
+        #: True when the sink was taken to be down: a few lanes are tried, one after the other.
         self.probing = breaker.is_open
         self._state = state
         self._owed = owed
         self._rng = rng
+        self._strict = owed.ordering is Ordering.STRICT
         self._lanes = _probes(owed, rng) if self.probing else owed.lanes()
         self._ready = sorted((lane[0].position, key) for key, lane in self._lanes.items())  # a sorted list is a heap
         self._failures: dict[int, Receipt] = dict(owed.refused)
+        #: Whether the sink failed on a probe, or on an event that had failed before.
+        self._in_vain = False
 
     def take(self, limit: int) -> list[Delivery]:
         """Return what to send next, at most ``limit``; none when the round is over.
 
-        Several deliveries of one record may be taken for one send, in order; none of it is taken again before that
-        send is answered.
+        Several deliveries of one lane may be taken for one send, in order; none of it is taken again before that
+        send is answered. With ``strict`` it is one delivery, since a sink keeps the order of a record only.
         """
         taken: list[Delivery] = []
         if self._over:
             return taken
+        limit = 1 if self._strict else limit
         while self._ready and len(taken) < limit:
             _, key = heapq.heappop(self._ready)
             taken.append(self._lanes[key].popleft())
             if len(taken) < limit:
                 self._make_ready(key)
-        if limit > 1:  # what else these records have must wait for the answer
-            busy = {delivery.event.key for delivery in taken}
+        if limit > 1:  # what else these lanes have must wait for the answer
+            busy = {self._owed.lane_of(delivery) for delivery in taken}
             self._ready = [entry for entry in self._ready if entry[1] not in busy]
             heapq.heapify(self._ready)
         return taken
 
     def answer(self, sent: Sequence[Delivery], receipts: Sequence[Receipt], now: datetime) -> None:
         """Note the receipts of one send, one for each delivery and in the same order."""
-        stopped: set[str] = set()
+        stopped: set[Lane] = set()
+        moved: dict[Lane, None] = {}
         for delivery, receipt in zip(sent, receipts, strict=True):
-            key = delivery.event.key
-            if key in stopped:
+            lane = self._owed.lane_of(delivery)
+            if lane in stopped:
                 continue  # held behind the failure before it, whatever the sink says of it
+            moved[lane] = None
             if receipt.verdict is Verdict.ACCEPTED:
                 self.accepted.add(delivery.position)
-                self._state = replace(self._state, failing_since=None, last_error="")
+                if self._state.failing_since or self._state.last_error:
+                    self._state = replace(self._state, failing_since=None, last_error="")
             else:
-                stopped.add(key)
+                stopped.add(lane)
                 self._note_failure(delivery, receipt, now)
-            if delivery.attempts == 0 or receipt.verdict is Verdict.ACCEPTED:
-                self.breaker = self.breaker.after(key, receipt, now, self._rng)
-        for key in {delivery.event.key for delivery in sent} - stopped:
-            self._make_ready(key)
+            # That a parked delivery fails again is no news about the sink; unless nothing else may be tried before it.
+            if delivery.attempts == 0 or self._strict or receipt.verdict is Verdict.ACCEPTED:
+                threshold = 1 if self._strict else THRESHOLD
+                self.breaker = self.breaker.after(delivery.event.key, receipt, now, self._rng, threshold=threshold)
+        for lane in moved:
+            if lane not in stopped:
+                self._make_ready(lane)
 
     def close(self, give_up_after: timedelta, now: datetime) -> Closing:
         """Decide what is written down. Failures of a sink that is down are its own: they change no delivery."""
         if self.probing and self.breaker.is_open:
             longest_wish = max(map(retry.wish, self._failures.values()), default=0.0)
             self.breaker = self.breaker.after_probes(longest_wish, now, self._rng)
+        if self._in_vain and not self.accepted:
+            self._state = switch.off_after_days(self._state, now)
         cursor = self._cursor()
         park = [
             self._park(delivery, give_up_after, now)
@@ -128,12 +160,11 @@ class Round:
             and delivery.position not in self.accepted
             and delivery.position not in self._owed.unwanted
         ]
-        if not self._is_down:
-            failed = (delivery for delivery in self._owed.due if delivery.position in self._failures)
-            park += [self._park(delivery, give_up_after, now) for delivery in failed]
+        failed = (delivery for delivery in self._owed.due if delivery.position in self._failures)
         return Closing(
             state=replace(self._state, cursor=cursor),
             park=park,
+            again=[] if self._is_down else [self._park(delivery, give_up_after, now) for delivery in failed],
             done=[each.position for each in self._owed.due if each.position in self.accepted | self._owed.unwanted],
             filtered=sum(each.position <= cursor and each.position in self._owed.unwanted for each in self._owed.fresh),
         )
@@ -147,23 +178,23 @@ class Round:
         """The sink is gone, or it was found to be down, or a probe found it to be up again."""
         return bool(self._state.paused) or self.breaker.is_open is not self.probing
 
-    def _make_ready(self, key: str) -> None:
+    def _make_ready(self, key: Lane) -> None:
         if lane := self._lanes[key]:
             heapq.heappush(self._ready, (lane[0].position, key))
 
     def _note_failure(self, delivery: Delivery, receipt: Receipt, now: datetime) -> None:
         self._failures[delivery.position] = receipt
-        self._state = replace(
-            self._state,
-            failing_since=self._state.failing_since or now,
-            last_error=receipt.detail,
-            paused=(receipt.detail or "gone") if receipt.verdict is Verdict.GONE else self._state.paused,
-        )
+        self._in_vain = self._in_vain or self.probing or delivery.attempts > 0
+        since = self._state.failing_since or now
+        self._state = replace(self._state, failing_since=since, last_error=receipt.detail)
+        if receipt.verdict is Verdict.GONE:
+            self._state = switch.off_when_gone(self._state)
 
     def _park(self, delivery: Delivery, give_up_after: timedelta, now: datetime) -> Parked:
         receipt = self._failures.get(delivery.position)
         if receipt is None:
-            return Parked(delivery, due_at=now, detail=_HELD)
+            held = self._owed.ordering is Ordering.RECORD
+            return Parked(delivery, due_at=now, detail=_HELD if held else _UNTRIED)
         if receipt.verdict is Verdict.TRY_LATER and self._silent_since(delivery.first_tried_at or now):
             give_up_after = timedelta.max
         parked = retry.settle(delivery, receipt, give_up_after=give_up_after, now=now, rng=self._rng)
@@ -178,9 +209,12 @@ class Round:
         """Return up to where every event is accepted, parked or not wanted when this round is written down.
 
         A round that tried everything passes all of it. One that was cut short goes as far as the sink accepted
-        something, so that nothing is sent twice without need and nothing is parked for a sink that is down.
+        something, so that nothing is sent twice without need and nothing is parked for a sink that is down. With
+        ``strict`` it goes to the first event that was not settled, since nothing may be parked but the one that failed.
         """
         positions = [delivery.position for delivery in self._owed.fresh]
+        if self._strict:
+            return self._first_not_settled(positions)
         if not (self._ready or self.probing or self._is_down):
             return max(positions, default=self._state.cursor)
         reached = max(self.accepted.intersection(positions), default=self._state.cursor)
@@ -191,14 +225,26 @@ class Round:
             cursor = position
         return cursor
 
+    def _first_not_settled(self, positions: Iterable[int]) -> int:
+        """Return up to where everything is accepted or not wanted, with one event in it that is parked."""
+        parkable = self._owed.refused.keys() if self._is_down else self._failures.keys()
+        cursor, failed = self._state.cursor, False
+        for position in positions:
+            if position not in self._owed.unwanted and position not in self.accepted:
+                if failed or position not in parkable:
+                    break
+                failed = True
+            cursor = position
+        return cursor
 
-def _probes(owed: Owed, rng: random.Random) -> dict[str, deque[Delivery]]:
-    """Choose the first delivery of up to three records: the oldest, the newest, and one at random between them.
+
+def _probes(owed: Owed, rng: random.Random) -> dict[Lane, deque[Delivery]]:
+    """Choose the first delivery of up to three lanes: the oldest, the newest, and one at random between them.
 
     The oldest goes first, since a sink that is back takes it and nothing need be parked. The others are there for a
     sink that is up and refuses a whole row of bad records.
     """
-    lanes = replace(owed, due=()).lanes() or owed.lanes()
+    lanes = owed.fresh_lanes() or owed.lanes()
     heads = sorted((lane[0] for lane in lanes.values()), key=lambda delivery: delivery.position)
     middle = [rng.choice(heads[1:-1])] if len(heads) > 2 else []  # noqa: PLR2004  # first, last, and what lies between
-    return {delivery.event.key: deque([delivery]) for delivery in [*heads[:1], *middle, *heads[-1:]]}
+    return {owed.lane_of(delivery): deque([delivery]) for delivery in [*heads[:1], *middle, *heads[-1:]]}

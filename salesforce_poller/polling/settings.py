@@ -1,19 +1,16 @@
 """Which objects, how often, how much overlap: the part of ``[orgs.NAME.objects.OBJECT]`` that polling needs."""
 
-import contextlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from salesforce_poller.clock import parse_span
+from salesforce_poller.clock import parse_span, parse_start
 from salesforce_poller.salesforce import soql
 
 Span = Annotated[timedelta, BeforeValidator(parse_span)]
-#: SOQL knows instants up to the year 4000, audit fields begin in 1970 (SOQL and SOSL Reference, Date Formats).
-_YEARS = range(1970, 4000)
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
@@ -61,22 +58,6 @@ def _at_least_one_hour(value: timedelta) -> timedelta:
     return value
 
 
-def _start(value: Any) -> Any:
-    """TOML has dates of its own, with and without a time; all are read as UTC where they do not say."""
-    if value in ("now", "beginning"):
-        return value
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = datetime.fromisoformat(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if not isinstance(value, datetime):
-        raise ValueError('should be "now", "beginning" or a time such as 2026-11-01T00:00:00Z')  # noqa: TRY004  # pydantic's word
-    if not _YEARS.start <= value.year < _YEARS.stop:
-        raise ValueError(f"should lie between {_YEARS.start} and {_YEARS.stop}, as every stamp does")
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """How many of an org's daily API requests may be spent: a share of them, or a number."""
@@ -112,7 +93,7 @@ class FeedSettings(BaseModel):
     #: A SOQL condition that narrows the feed.
     where: Annotated[str, AfterValidator(_condition)] | None = None
     #: Where a feed begins that has never run: with the changes from now on, with everything there is, or at a time.
-    start: Annotated[Literal["now", "beginning"] | datetime, BeforeValidator(_start)] = "now"
+    start: Annotated[Literal["now", "beginning"] | datetime, BeforeValidator(parse_start)] = "now"
     #: Read every record once, silently, so that even the first update knows its previous values.
     baseline: bool = False
     #: What was there before is read by a Bulk API job where the object has more records than this.

@@ -8,13 +8,13 @@ one, listed in ``catalogue.py``.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Annotated, Any, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from salesforce_poller.clock import Clock, parse_span
-from salesforce_poller.model import Kind, Receipt
+from salesforce_poller.clock import Clock, parse_span, parse_start
+from salesforce_poller.model import Kind, Ordering, Receipt
 
 #: A span of time as people write it: "30s", "5m", "3d".
 Span = Annotated[timedelta, BeforeValidator(parse_span)]
@@ -31,7 +31,7 @@ class SinkSettings(BaseModel):
     orgs: Names | None = None
     #: API names of objects, in any case of letters; None: all.
     objects: Names | None = None
-    #: Kinds of events; None: all.
+    #: Kinds of events; None: all but alerts.
     events: Annotated[list[Kind], Field(min_length=1)] | None = None
     #: Field paths; of ``updated`` events, only those in which one of these changed. None: all.
     changed: Names | None = None
@@ -39,6 +39,11 @@ class SinkSettings(BaseModel):
     when: str | None = None
     #: Paths of the fields that are sent in ``record``, ``previous`` and ``changed``, in any case of letters; None: all.
     fields: Names | None = None
+    #: Which events wait for an earlier one that is neither delivered nor given up.
+    ordering: Ordering = Ordering.RECORD
+    #: Where a sink begins that the store has never seen: with what is recorded from now on, with all that is kept, or
+    #: with the first event recorded at or after an instant (UTC).
+    start: Annotated[Literal["now", "beginning"] | datetime, BeforeValidator(parse_start)] = "now"
     #: How long one event is tried before it is given up: long enough for a weekend without anybody looking.
     give_up_after: Span = timedelta(days=3)
 
@@ -82,7 +87,7 @@ class Sink(ABC, Generic[SettingsT]):
 
     @property
     def concurrency(self) -> int:
-        """How many sends may run side by side. Events of one record are never in two of them."""
+        """How many sends may run side by side; events of one record are in two of them only if ``ordering`` is none."""
         return 1
 
     @property

@@ -22,6 +22,7 @@ _STYLES = {
     "undeleted": "yellow",
     "snapshot": "dim",
     "gap": "bold red",
+    "alert": "bold red",
 }
 _KIND_WIDTH = 9
 _OBJECT_WIDTH = 12
@@ -45,10 +46,12 @@ def line(event: Mapping[str, Any], width: int = COMFORTABLE) -> Text:
     parts = [
         (event["time"][11:19], "dim"),
         (_column(kind, _KIND_WIDTH), style),
-        (_column(data["object"], _OBJECT_WIDTH), ""),
+        (_column(data["object"] or "", _OBJECT_WIDTH), ""),
     ]
     if kind == "gap":
         parts.append((_plain(f"{data['gap']['what']}: {data['gap']['why']}"), style))
+    elif kind == "alert":
+        parts.append((_plain(f"sink {data['alert']['sink']}: {data['alert']['detail']}"), style))
     else:
         parts.append((_column(_name(data), _NAME_WIDTH), "dim" if kind == "snapshot" else "bold"))
         if width >= COMFORTABLE:

@@ -8,7 +8,10 @@ from typing import Any
 
 import orjson
 
-from salesforce_poller.model import Event, Fields, Gap, Kind
+from salesforce_poller.model import Alert, Event, Fields, Gap, Kind
+
+_KINDS = {kind.value: kind for kind in Kind}
+_instant = datetime.fromisoformat
 
 
 def dump_event(event: Event) -> str:
@@ -20,20 +23,23 @@ def dump_event(event: Event) -> str:
 def load_event(body: str) -> Event:
     """Read an event."""
     data: dict[str, Any] = orjson.loads(body)
-    gap = data["gap"]
-    changed = data["changed"]
+    changed, gap, alert = data["changed"], data["gap"], data.get("alert")  # older stores know no alerts
     return Event(
-        **{
-            **data,
-            "kind": Kind(data["kind"]),
-            "time": datetime.fromisoformat(data["time"]),
-            "observed_at": datetime.fromisoformat(data["observed_at"]),
-            "changed": None if changed is None else tuple(changed),
-            "gap": gap
-            and Gap(
-                gap["what"], datetime.fromisoformat(gap["since"]), datetime.fromisoformat(gap["until"]), gap["why"]
-            ),
-        }
+        id=data["id"],
+        kind=_KINDS[data["kind"]],
+        org=data["org"],
+        source=data["source"],
+        object=data["object"],
+        record_id=data["record_id"],
+        time=_instant(data["time"]),
+        observed_at=_instant(data["observed_at"]),
+        record=data["record"],
+        changed=None if changed is None else tuple(changed),
+        previous=data["previous"],
+        merged_into=data["merged_into"],
+        changed_by=data["changed_by"],
+        gap=gap and Gap(gap["what"], _instant(gap["since"]), _instant(gap["until"]), gap["why"]),
+        alert=alert and Alert(alert["sink"], alert["what"], _instant(alert["since"]), alert["detail"]),
     )
 
 

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope
 from salesforce_poller.model import Event, Sighting, Watermarks
-from salesforce_poller.store import codec, troubles
+from salesforce_poller.store import appending, codec, troubles
 from salesforce_poller.store.database import Database
-from salesforce_poller.store.tables import events, feeds, sightings
+from salesforce_poller.store.tables import feeds, sightings
 
 #: Ids in one lookup, and rows in one prune: keeps statements and locks short.
 _BATCH = 500
@@ -93,7 +93,7 @@ class Feeds:
         async with self._database.write() as connection:
             feed_id = await self._save_marks(connection, org, object_name, marks, at)
             await _save_sightings(connection, feed_id, sightings)
-            added = await _append_events(connection, events, at)
+            added = await appending.append(connection, events, at)
         if added:
             for listener in self._listeners:
                 listener()
@@ -242,18 +242,6 @@ async def _save_sightings(connection: AsyncConnection, feed_id: int, seen: Seque
     await connection.execute(statement, [_sighting_row(feed_id, one) for one in seen])
 
 
-async def _append_events(connection: AsyncConnection, happened: Sequence[Event], at: datetime) -> int:
-    if not happened:
-        return 0
-    before = (await connection.execute(select(func.coalesce(func.max(events.c.position), 0)))).scalar_one()
-    await connection.execute(
-        sqlite_insert(events).on_conflict_do_nothing(index_elements=["id", "org"]),
-        [_event_row(one, at) for one in happened],
-    )
-    added = select(func.count()).select_from(events).where(events.c.position > before)
-    return (await connection.execute(added)).scalar_one()
-
-
 def _live(feed_id: int | None, stamped_before: datetime) -> Any:
     return and_(sightings.c.feed_id == feed_id, ~sightings.c.deleted, sightings.c.stamp < stamped_before)
 
@@ -318,17 +306,4 @@ def _sighting_row(feed_id: int, seen: Sighting) -> Mapping[str, Any]:
         "deleted": seen.deleted,
         "merged_into": seen.merged_into,
         "fields": codec.dump_fields(seen.fields),
-    }
-
-
-def _event_row(event: Event, at: datetime) -> Mapping[str, Any]:
-    return {
-        "id": event.id,
-        "org": event.org,
-        "object": event.object,
-        "kind": event.kind.value,
-        "record_key": event.key,
-        "stamp": event.time,
-        "recorded_at": at,
-        "body": codec.dump_event(event),
     }

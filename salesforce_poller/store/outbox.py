@@ -1,51 +1,40 @@
 """What we owe, to whom: delivery's side of the store.
 
 A sink has a cursor over the append-only ``events`` and rows in ``parked`` only for what was not simply accepted, so a
-healthy sink costs one small write a round. Called by ``delivery/dispatcher.py``; :meth:`Outbox.settle` is its heart.
-All instants are machine time, UTC, handed in by the caller.
+healthy sink costs one small write a round. Called by ``delivery/dispatcher.py``; :meth:`Outbox.settle` is its heart,
+``parking.py`` has the statements about what is parked. All instants are machine time, UTC, handed in by the caller.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    Update,
-    and_,
-    bindparam,
-    delete,
-    exists,
-    func,
-    select,
-    type_coerce,
-    update,
-)
-from sqlalchemy.dialects.sqlite import Insert
+from sqlalchemy import ColumnElement, Row, Select, Update, delete, exists, func, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import StoreError
-from salesforce_poller.model import Delivery, Event, Kind, Parked, SinkState
-from salesforce_poller.store import codec
+from salesforce_poller.model import Delivery, Event, Kind, Ordering, Parked, SinkState
+from salesforce_poller.store import appending, codec, parking
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import events, parked, sinks
 
 #: Rows in one prune, and keys in one lookup: keeps statements and locks short.
 _BATCH = 500
-_earlier = parked.alias("earlier")
-#: A parked delivery may go when no earlier one of its record still waits; a dead one holds nobody back.
-_is_head = and_(
-    ~parked.c.dead,
-    ~exists().where(
-        _earlier.c.sink == parked.c.sink,
-        _earlier.c.record_key == parked.c.record_key,
-        _earlier.c.position < parked.c.position,
-        ~_earlier.c.dead,
-    ),
-)
+#: Where a sink begins that was never seen: at the present end, at the oldest event there is, or at an instant (UTC).
+Start = Literal["now", "beginning"] | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a sink stands at the beginning of a round."""
+
+    state: SinkState
+    #: Whether anything is parked that is not dead; not looked up while the sink is paused.
+    parked: bool
+    #: Parked deliveries that may be tried now.
+    due: list[Delivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +56,19 @@ class Outbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listeners: list[Callable[[], None]] = []
 
-    async def ensure_sinks(self, names: Iterable[str]) -> None:
-        """Make sure these sinks are known. One never seen before starts at the present end of the events."""
+    def on_events(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever new alerts are on disk; ``Feeds`` tells of all other events."""
+        self._listeners.append(listener)
+
+    async def ensure_sinks(self, names: Iterable[str], starts: Mapping[str, Start] | None = None) -> None:
+        """Make sure these sinks are known; one never seen before begins where ``starts`` says, if not now."""
         async with self._database.write() as connection:
-            end = (await connection.execute(select(func.coalesce(func.max(events.c.position), 0)))).scalar_one()
-            rows = [{"name": name, "cursor": end} for name in names]
+            rows = [
+                {"name": name, "cursor": await _cursor_at(connection, (starts or {}).get(name, "now"))}
+                for name in names
+            ]
             if rows:
                 await connection.execute(sqlite_insert(sinks).on_conflict_do_nothing(index_elements=["name"]), rows)
 
@@ -83,12 +79,26 @@ class Outbox:
             StoreError: it was never seen by :meth:`ensure_sinks`.
         """
         async with self._database.read() as connection:
-            row = (await connection.execute(select(sinks).where(sinks.c.name == name))).one_or_none()
-        if row is None:
-            raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
-        return SinkState(
-            row.name, row.cursor, row.paused, row.paused_by_person, row.failing_since, row.last_error, row.down_since
-        )
+            return await _state(connection, name)
+
+    async def standing(self, sink: str, now: datetime, ordering: Ordering, *, tried: int, untried: int) -> Standing:
+        """Return where a sink stands and what of its parked deliveries may be tried now, in one look.
+
+        Of those that were tried before at most ``tried``, of the others (replays, and what waited behind an earlier
+        one) at most ``untried``. A sink that is paused has nothing due.
+
+        Raises:
+            StoreError: it was never seen by :meth:`ensure_sinks`.
+        """
+        async with self._database.read() as connection:
+            state = await _state(connection, sink)
+            alive = select(exists().where(parked.c.sink == sink, ~parked.c.dead))
+            if state.paused or not (await connection.execute(alive)).scalar_one():
+                return Standing(state, parked=False, due=[])
+            due: list[Delivery] = []
+            for query in parking.due(sink, now, ordering, tried=tried, untried=untried):
+                due += parking.leading(await connection.execute(query), now, ordering, sink)
+        return Standing(state, parked=True, due=due)
 
     async def knows(self, name: str) -> bool:
         """Say whether a sink was ever seen by :meth:`ensure_sinks`."""
@@ -96,24 +106,22 @@ class Outbox:
             found = await connection.execute(select(sinks.c.name).where(sinks.c.name == name))
             return found.one_or_none() is not None
 
-    async def read(self, sink: str, limit: int) -> list[Delivery]:
-        """Return the next ``limit`` events behind the sink's cursor, in order of position."""
+    async def missed(self, sink: str) -> int:
+        """Count the events right behind the sink's cursor that are gone: it was not configured when they went."""
         cursor = select(sinks.c.cursor).where(sinks.c.name == sink).scalar_subquery()
-        query = select(events.c.position, events.c.body).where(events.c.position > cursor)
+        first = select(func.min(events.c.position)).where(events.c.position > cursor).scalar_subquery()
+        async with self._database.read() as connection:
+            missed: int = (await connection.execute(select(func.coalesce(first - cursor - 1, 0)))).scalar_one()
+        return missed
+
+    async def read(self, sink: str, limit: int, *, after: int | None = None) -> list[Delivery]:
+        """Return the next ``limit`` events behind the sink's cursor, or behind ``after``, in order of position."""
+        cursor = select(sinks.c.cursor).where(sinks.c.name == sink).scalar_subquery()
+        query = select(events.c.position, events.c.body)
+        query = query.where(events.c.position > (cursor if after is None else after))
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(events.c.position).limit(limit))
-            return [Delivery(sink, row.position, codec.load_event(row.body)) for row in rows]
-
-    async def due(self, sink: str, now: datetime, limit: int) -> list[Delivery]:
-        """Return parked deliveries that may be tried now: at most one of each record, its first that is not dead."""
-        query = select(parked, events.c.body).join(events, events.c.position == parked.c.position)
-        query = query.where(parked.c.sink == sink, parked.c.due_at <= now, _is_head)
-        async with self._database.read() as connection:
-            rows = await connection.execute(query.order_by(parked.c.due_at, parked.c.position).limit(limit))
-            return [
-                Delivery(sink, row.position, codec.load_event(row.body), row.attempts, row.first_tried_at, row.replay)
-                for row in rows
-            ]
+            return [Delivery(sink, position, codec.load_event(body)) for position, body in rows]
 
     async def blocked(self, sink: str, record_keys: Collection[str]) -> set[str]:
         """Return those of these records that have a parked delivery which is not dead."""
@@ -126,46 +134,59 @@ class Outbox:
                 found.update((await connection.execute(query.distinct())).scalars())
         return found
 
-    async def next_due(self, sink: str) -> datetime | None:
+    async def next_due(self, sink: str, ordering: Ordering = Ordering.RECORD) -> datetime | None:
         """Return when the sink's next parked delivery may be tried; None when none is parked."""
         async with self._database.read() as connection:
-            query = select(func.min(parked.c.due_at)).where(parked.c.sink == sink, _is_head)
-            due_at: datetime | None = (await connection.execute(query)).scalar_one()
+            due_at: datetime | None = (await connection.execute(parking.next_due(sink, ordering))).scalar_one_or_none()
         return due_at
 
     async def settle(
         self,
         state: SinkState,
         *,
-        park: Sequence[Parked],
-        done: Sequence[int],
+        park: Sequence[Parked] = (),
+        again: Sequence[Parked] = (),
+        done: Sequence[int] = (),
         back_at: datetime | None = None,
         outage: timedelta = timedelta(),
+        alerts: Sequence[Event] = (),
+        at: datetime | None = None,
     ) -> None:
         """Close the books of one round, in one transaction.
 
-        ``state`` is where the sink stands after it; ``park`` is put (back) among the parked deliveries and ``done``
-        (positions) taken from them. A pause that somebody asked for during the round stays. ``back_at`` says that the
-        whole sink came back now, after an ``outage``: everything parked is due at once, and the outage is not counted
-        against it, so that nothing is given up because the sink was away.
+        ``state`` is where the sink stands after it. ``park`` is put among the parked deliveries; ``again`` are parked
+        ones that failed once more (one that somebody dropped meanwhile stays dropped), and ``done`` (positions) are
+        taken from them. A pause that somebody asked for during the round stays. ``back_at`` says that the whole sink
+        came back now, after an ``outage``: everything parked is due at once, and the outage is not counted against it,
+        so that nothing is given up because the sink was away. ``alerts`` are events that tell other sinks of it,
+        recorded ``at`` this instant.
         """
         async with self._database.write() as connection:
             if done:
-                gone = delete(parked).where(parked.c.sink == state.name, parked.c.position == bindparam("done"))
-                await connection.execute(gone, [{"done": position} for position in done])
+                await connection.execute(parking.remove(state.name), [{"done": position} for position in done])
+            if again:
+                await connection.execute(parking.renew(), [parking.renewed_row(one) for one in again])
             if park:
-                await connection.execute(_upsert_parked(), [_parked_row(one) for one in park])
+                await connection.execute(parking.insert(), [parking.row(one) for one in park])
             if back_at is not None:
-                await connection.execute(_wake_parked(state.name, back_at, outage))
+                await connection.execute(parking.wake(state.name, back_at, outage))
             await connection.execute(_update_sink(state))
+            told = await appending.append(connection, alerts, at) if alerts and at else 0
+        if told:
+            for listener in self._listeners:
+                listener()
 
     async def pause(self, sink: str, why: str) -> None:
         """Let the sink take nothing until :meth:`resume`; its cursor stays."""
         await self._set_paused(sink, why, by_person=True)
 
-    async def resume(self, sink: str) -> None:
-        """End a pause, whoever asked for it."""
-        await self._set_paused(sink, "", by_person=False)
+    async def resume(self, sink: str, *, forgive: bool = True) -> None:
+        """End a pause, whoever asked for it.
+
+        ``forgive=False`` is for a restart: what failed before still counts, so that a sink that was switched off for
+        its failures is so again after the next one.
+        """
+        await self._set_paused(sink, "", by_person=False, failing_since=None if forgive else sinks.c.failing_since)
 
     async def backlog(self, sink: str) -> Backlog:
         """Count what the sink is owed."""
@@ -221,49 +242,41 @@ class Outbox:
             chosen = _prunable(before, names).limit(_BATCH)
             return (await connection.execute(delete(events).where(events.c.position.in_(chosen)))).rowcount
 
-    async def _set_paused(self, sink: str, why: str, *, by_person: bool) -> None:
+    async def _set_paused(self, sink: str, why: str, *, by_person: bool, **besides: Any) -> None:
         async with self._database.write() as connection:
-            values = {"paused": why, "paused_by_person": by_person}
+            values = {"paused": why, "paused_by_person": by_person, **besides}
             await connection.execute(update(sinks).where(sinks.c.name == sink).values(values))
+
+
+async def _state(connection: AsyncConnection, name: str) -> SinkState:
+    row: Row[Any] | None = (await connection.execute(select(sinks).where(sinks.c.name == name))).one_or_none()
+    if row is None:
+        raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
+    return SinkState(
+        row.name, row.cursor, row.paused, row.paused_by_person, row.failing_since, row.last_error, row.down_since
+    )
+
+
+async def _cursor_at(connection: AsyncConnection, start: Start) -> int:
+    """Return the cursor of a sink that begins there."""
+    if start == "beginning":
+        return 0
+    end: int = (await connection.execute(select(func.coalesce(func.max(events.c.position), 0)))).scalar_one()
+    if start == "now":
+        return end
+    first = select(func.min(events.c.position)).where(events.c.recorded_at >= start)
+    position: int | None = (await connection.execute(first)).scalar_one()
+    return end if position is None else position - 1
 
 
 def _prunable(before: datetime, names: Collection[str]) -> Select[Any]:
     query = select(events.c.position).where(
-        events.c.recorded_at < before, ~exists().where(_earlier.c.position == events.c.position)
+        events.c.recorded_at < before, ~exists().where(parked.c.position == events.c.position)
     )
     if names:
         passed = select(func.min(sinks.c.cursor)).where(sinks.c.name.in_(names)).scalar_subquery()
         query = query.where(events.c.position <= passed)
     return query.order_by(events.c.position)
-
-
-def _wake_parked(sink: str, now: datetime, outage: timedelta) -> Update:
-    shifted = type_coerce(parked.c.first_tried_at, BigInteger) + outage // timedelta(milliseconds=1)
-    alive = update(parked).where(parked.c.sink == sink, ~parked.c.dead)
-    return alive.values({parked.c.due_at: now, parked.c.first_tried_at: shifted})
-
-
-def _upsert_parked() -> Insert:
-    statement = sqlite_insert(parked)
-    fate = ("dead", "attempts", "first_tried_at", "due_at", "detail", "replay", "response")
-    return statement.on_conflict_do_update(
-        index_elements=["sink", "position"], set_={name: statement.excluded[name] for name in fate}
-    )
-
-
-def _parked_row(one: Parked) -> Mapping[str, Any]:
-    return {
-        "sink": one.delivery.sink,
-        "position": one.delivery.position,
-        "record_key": one.delivery.event.key,
-        "dead": one.dead,
-        "attempts": one.delivery.attempts,
-        "first_tried_at": one.delivery.first_tried_at,
-        "due_at": one.due_at,
-        "detail": one.detail,
-        "replay": one.delivery.replay,
-        "response": one.response,
-    }
 
 
 def _update_sink(state: SinkState) -> Update:

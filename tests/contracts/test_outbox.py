@@ -10,7 +10,7 @@ import pytest
 from builders import NOON, an_event, watermarks
 
 from salesforce_poller.errors import StoreError
-from salesforce_poller.model import Delivery, Event, Kind, Parked, SinkState
+from salesforce_poller.model import Delivery, Event, Kind, Ordering, Parked, SinkState
 from salesforce_poller.store.outbox import Outbox
 from salesforce_poller.store.store import Store
 
@@ -43,9 +43,16 @@ async def park(outbox: Outbox, *parked: Parked, cursor: int) -> None:
     await outbox.settle(SinkState("crm", cursor), park=parked, done=[])
 
 
+async def due(
+    outbox: Outbox, sink: str = "crm", now: datetime = NOON, ordering: Ordering = Ordering.RECORD, most: int = 100
+) -> list[Delivery]:
+    """Return what of the parked may be tried."""
+    return (await outbox.standing(sink, now, ordering, tried=most, untried=most)).due
+
+
 async def positions(outbox: Outbox, now: datetime = NOON) -> list[int]:
     """Return what is due."""
-    return [delivery.position for delivery in await outbox.due("crm", now, 100)]
+    return [delivery.position for delivery in await due(outbox, now=now)]
 
 
 async def parked(outbox: Outbox, *, dead: tuple[int, ...] = (), due: dict[int, datetime] | None = None) -> None:
@@ -86,7 +93,7 @@ async def test_a_parked_delivery_comes_back_as_it_was_parked(store: Store, outbo
     [event] = await happen(store, "A")
     delivery = Delivery("crm", 1, event, attempts=3, first_tried_at=NOON - SECOND)
     await park(outbox, Parked(delivery, NOON, "HTTP 503"), cursor=1)
-    assert await outbox.due("crm", NOON, 10) == [delivery]
+    assert await due(outbox) == [delivery]
 
 
 async def test_nothing_is_due_before_its_time(store: Store, outbox: Outbox) -> None:
@@ -123,7 +130,7 @@ async def test_one_sink_does_not_see_what_another_has_parked(store: Store, outbo
     await happen(store, "A")
     await outbox.ensure_sinks(["log"])
     await parked(outbox)
-    assert await outbox.due("log", NOON, 10) == []
+    assert await due(outbox, "log") == []
     assert await outbox.blocked("log", ["A"]) == set()
 
 
@@ -142,10 +149,10 @@ async def test_a_round_is_settled_as_a_whole(store: Store, outbox: Outbox) -> No
     await park(outbox, Parked(first, NOON), Parked(second, NOON), cursor=2)
     state = SinkState("crm", 3, failing_since=NOON, last_error="HTTP 503")
     again = Parked(replace(second, attempts=2), NOON + SECOND, "HTTP 503")
-    await outbox.settle(state, park=[again, Parked(third, NOON)], done=[1])
+    await outbox.settle(state, park=[Parked(third, NOON)], again=[again], done=[1])
     assert await outbox.sink("crm") == state
-    assert await positions(outbox, NOON + SECOND) == [3, 2]
-    assert (await outbox.due("crm", NOON + SECOND, 10))[1].attempts == 2
+    assert await positions(outbox, NOON + SECOND) == [2, 3]
+    assert (await due(outbox, now=NOON + SECOND))[0].attempts == 2
 
 
 async def test_a_pause_that_came_during_a_round_stays(outbox: Outbox) -> None:
@@ -168,7 +175,7 @@ async def test_an_outage_is_not_counted_against_the_parked(store: Store, outbox:
     await park(outbox, Parked(tried, later), Parked(untried, later), Parked(dead, NOON - SECOND, dead=True), cursor=3)
     state = await outbox.sink("crm")
     await outbox.settle(state, park=[], done=[], back_at=NOON, outage=90 * SECOND)
-    assert await outbox.due("crm", NOON, 10) == [replace(tried, first_tried_at=NOON - 10 * SECOND), untried]
+    assert await due(outbox) == [replace(tried, first_tried_at=NOON - 10 * SECOND), untried]
     assert (await outbox.backlog("crm")).dead == 1
 
 

@@ -1,55 +1,18 @@
 """delivery/dispatcher.py, with a hand-written sink and a real store."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from builders import an_event, watermarks
+from delivery_house import LATER, House, fail_on
 from fakes import FakeClock, FakeSink
 
-from salesforce_poller.delivery.dispatcher import ROUND_SIZE, Dispatcher
-from salesforce_poller.model import DispatchReport, Receipt, Verdict
-from salesforce_poller.sinks.base import Dressed, SinkSettings
+from salesforce_poller.delivery.dispatcher import ROUND_SIZE
+from salesforce_poller.model import DispatchReport, Ordering, Receipt, Verdict
+from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store.store import Store
-
-LATER = Receipt(Verdict.TRY_LATER, "HTTP 503")
-
-
-@dataclass
-class House:
-    """A store, a sink and the dispatcher between them."""
-
-    store: Store
-    clock: FakeClock = field(default_factory=FakeClock)
-    events: int = 0
-
-    def dispatcher(self, sink: FakeSink, **settings: Any) -> Dispatcher:
-        known = SinkSettings.model_validate(settings)
-        return Dispatcher("crm", known, sink, self.store.outbox, clock=self.clock, rng=random.Random(1))
-
-    async def happen(self, *records: str, **event: Any) -> list[str]:
-        """Let an event happen to each of these records; returns the events' ids."""
-        ids = [f"{self.events + number:032}" for number in range(1, len(records) + 1)]
-        self.events += len(records)
-        events = [an_event(id=each, record_id=record, **event) for each, record in zip(ids, records, strict=True)]
-        await self.store.feeds.commit_page(
-            "acme", "Lead", events=events, sightings=[], marks=watermarks(), at=self.clock.now()
-        )
-        return ids
-
-    async def until_quiet(self, dispatcher: Dispatcher) -> list[DispatchReport]:
-        """Let rounds and waits follow each other until nothing is left to wait for."""
-        reports = [await dispatcher.dispatch_once()]
-        while reports[-1].busy or reports[-1].wait is not None:
-            assert len(reports) < 1000, "it never comes to rest"
-            self.clock.advance(reports[-1].wait or 0)
-            reports.append(await dispatcher.dispatch_once())
-        return reports
 
 
 @pytest.fixture
@@ -58,11 +21,6 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with Store(str(tmp_path / "store.db")) as store:
         await store.outbox.ensure_sinks(["crm"])
         yield House(store)
-
-
-def fail_on(*records: str, receipt: Receipt = LATER) -> Any:
-    """Return an answer that is a failure for these records."""
-    return lambda event: receipt if event.key in records else Receipt(Verdict.ACCEPTED)
 
 
 async def test_everything_is_delivered_once_and_then_it_is_quiet(house: House) -> None:
@@ -187,13 +145,13 @@ async def test_a_record_that_never_works_is_given_up_and_kept(house: House) -> N
     sink.answer = lambda event: LATER if event.event_id == first else Receipt(Verdict.ACCEPTED)
     dispatcher = house.dispatcher(sink, give_up_after="1h")
     dead = 0
-    for _ in range(12):
+    for _ in range(24):
         house.clock.advance(600)
         await house.happen("B")
         dead += sum([report.dead for report in [await dispatcher.dispatch_once() for _ in range(3)]])
     backlog = await house.store.outbox.backlog("crm")
     assert dead == backlog.dead == 1
-    assert (backlog.waiting, backlog.parked, len(sink.accepted)) == (0, 0, 13)
+    assert (backlog.waiting, backlog.parked, len(sink.accepted)) == (0, 0, 25)
 
 
 async def test_nothing_is_given_up_while_the_sink_takes_nothing_at_all(house: House) -> None:
@@ -308,7 +266,8 @@ async def test_a_sink_that_is_gone_is_paused_until_somebody_resumes_it(house: Ho
     ids = await house.happen("A", "B")
     dispatcher = house.dispatcher(sink)
     report = await dispatcher.dispatch_once()
-    assert (report.busy, report.detail) == (False, "HTTP 410")
+    assert not report.busy
+    assert report.detail.startswith("switched off: it asks for no more events (HTTP 410); when that is mended")
     tried = len(sink.sends)
     assert await dispatcher.dispatch_once() == DispatchReport("crm")
     assert len(sink.sends) == tried
@@ -417,7 +376,8 @@ async def test_an_event_that_when_cannot_judge_is_parked_for_all_to_see(house: H
     assert (report.delivered, report.parked, report.filtered) == (1, 2, 1)
     state = await house.store.outbox.sink("crm")
     assert (state.cursor, state.failing_since, state.paused) == (4, None, "")
-    [parked] = await house.store.outbox.due("crm", house.clock.now() + timedelta(minutes=1), 9)
+    soon = house.clock.now() + timedelta(minutes=1)
+    [parked] = (await house.store.outbox.standing("crm", soon, Ordering.RECORD, tried=9, untried=9)).due
     assert (parked.event.key, parked.attempts) == ("A", 1)
 
 

@@ -177,7 +177,7 @@ def sink(name: str) -> Filters:
     """Return the filters of a sink in the README's example."""
     [block] = [each for each in README.split("```toml\n")[1:] if f"[sinks.{name}]" in each]
     said = tomllib.loads(block.partition("```")[0])["sinks"][name]
-    return Filters(StdoutSettings.model_validate(said))
+    return Filters(StdoutSettings.model_validate(said), "screen")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_the_example_of_owners(event: dict[str, Any], wanted: bool) -> None:
 
 def test_what_cannot_be_told_fails_as_a_refusal_with_the_reason() -> None:
     """So that it is tried again, and given up for a person to see."""
-    filters = Filters(StdoutSettings.model_validate({"type": "stdout", "when": "record.Amount > 1"}))
+    filters = Filters(StdoutSettings.model_validate({"type": "stdout", "when": "record.Amount > 1"}), "screen")
     receipt = filters.judge(an_event())
     assert not isinstance(receipt, bool)
     assert (receipt.verdict, receipt.detail) == (Verdict.REFUSED, "when: no such field: Amount")

@@ -3,22 +3,45 @@
 from typing import Any
 
 import pytest
-from builders import an_event
+from builders import NOON, an_event
 
-from salesforce_poller.delivery import filters
+from salesforce_poller.delivery import alerts, filters
 from salesforce_poller.model import Kind
 from salesforce_poller.sinks.base import SinkSettings
 
 
 def wants(settings: dict[str, Any], **event: Any) -> bool:
-    """Ask for one event."""
-    return filters.wants(SinkSettings.model_validate(settings), an_event(**event))
+    """Ask the sink ``crm`` about one event."""
+    return filters.wants(SinkSettings.model_validate(settings), an_event(**event), "crm")
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_without_filters_everything_passes(kind: Kind) -> None:
+def wants_alert(settings: dict[str, Any], about: str) -> bool:
+    """Ask the sink ``crm`` about an alert."""
+    alert = alerts.switched_off(about, "switched off: HTTP 410", NOON, NOON)
+    return filters.wants(SinkSettings.model_validate(settings), alert, "crm")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.ALERT])
+def test_without_filters_everything_passes_that_comes_from_an_org(kind: Kind) -> None:
     """Each filter defaults to everything."""
     assert wants({}, kind=kind)
+
+
+def test_alerts_are_only_for_those_who_ask() -> None:
+    """A consumer of records must not be surprised by what is none."""
+    assert not wants_alert({}, about="log")
+    assert not wants_alert({"events": ["created", "gap"]}, about="log")
+    assert wants_alert({"events": ["created", "alert"]}, about="log")
+
+
+def test_an_alert_passes_the_filters_that_are_about_orgs() -> None:
+    """It comes from none of them."""
+    assert wants_alert({"events": ["alert"], "orgs": ["acme"], "objects": ["Lead"], "changed": ["Status"]}, about="log")
+
+
+def test_no_sink_is_told_about_itself() -> None:
+    """It could not take it, and would be given one more for that."""
+    assert not wants_alert({"events": ["alert"]}, about="crm")
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,17 @@
 import random
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from builders import NOON, a_delivery
 
 from salesforce_poller.delivery.breaker import THRESHOLD, Breaker
 from salesforce_poller.delivery.round import Closing, Owed, Round
-from salesforce_poller.model import Delivery, Receipt, SinkState, Verdict
+from salesforce_poller.model import Delivery, Ordering, Receipt, SinkState, Verdict
 
 YES = Receipt(Verdict.ACCEPTED)
 LATER = Receipt(Verdict.TRY_LATER, "HTTP 503")
+NO = Receipt(Verdict.REFUSED, "HTTP 400")
 GONE = Receipt(Verdict.GONE, "HTTP 410")
 OPEN = Breaker(probe_at=NOON)
 
@@ -172,7 +174,7 @@ def test_a_parked_delivery_that_fails_again_is_parked_anew() -> None:
     due = a_delivery(position=5, attempts=2, first_tried_at=NOON)
     book = a_round(due=[due])
     play(book, {due.event.key: LATER})
-    [again] = close(book).park
+    [again] = close(book).again
     assert (again.delivery.position, again.delivery.attempts) == (5, 3)
 
 
@@ -217,7 +219,11 @@ def test_a_sink_that_is_gone_is_paused_and_keeps_its_cursor() -> None:
     book = a_round("ABC")
     assert play(book, {"B": GONE}) == [11, 12]
     closing = close(book)
-    assert (closing.state.paused, closing.state.cursor, closing.park) == ("HTTP 410", 11, [])
+    assert (closing.state.cursor, closing.park) == (11, [])
+    assert closing.state.paused == (
+        "switched off: it asks for no more events (HTTP 410); when that is mended, `salesforce-poller sinks resume crm`"
+    )
+    assert not closing.state.paused_by_person
 
 
 def test_a_parked_delivery_is_not_charged_with_an_outage() -> None:
@@ -225,7 +231,7 @@ def test_a_parked_delivery_is_not_charged_with_an_outage() -> None:
     due = a_delivery(position=5, record_id="Z", attempts=2, first_tried_at=NOON - timedelta(days=9))
     book = a_round(due=[due], breaker=OPEN)
     assert play(book, {"Z": LATER}) == [5]
-    assert close(book).park == []
+    assert close(book).again == []
     assert book.breaker.rounds == 1
 
 
@@ -251,7 +257,7 @@ def test_the_first_probe_that_is_accepted_ends_the_outage() -> None:
 def test_a_row_of_bad_records_does_not_hold_up_the_good_one_behind_it() -> None:
     """The sink takes the newest, so it is not down: the bad ones are parked."""
     book = a_round("ABCDEFG", breaker=OPEN)
-    play(book, dict.fromkeys("ABCDEF", Receipt(Verdict.REFUSED, "HTTP 400")))
+    play(book, dict.fromkeys("ABCDEF", LATER))
     closing = close(book)
     assert (closing.state.cursor, parked(closing)) == (17, [11, 12, 13, 14, 15, 16])
 
@@ -275,3 +281,121 @@ def test_a_straggler_that_is_accepted_closes_the_breaker_again() -> None:
     closing = close(book)
     assert not book.breaker.is_open
     assert (closing.state.cursor, parked(closing)) == (17, [11, 12, 13, 14, 15, 16])
+
+
+STRICT: dict[str, Any] = {"ordering": Ordering.STRICT}
+NONE: dict[str, Any] = {"ordering": Ordering.NONE}
+
+
+def test_strict_sends_one_at_a_time_in_order_of_position() -> None:
+    """Whatever the record, and however many a send could take."""
+    book = a_round("BABC", **STRICT)
+    first = book.take(9)
+    assert positions(first) == [11]
+    assert book.take(9) == []
+    book.answer(first, [YES], NOON)
+    assert positions(book.take(9)) == [12]
+
+
+def test_strict_parks_the_refused_one_alone_and_leaves_the_rest_where_it_is() -> None:
+    """The cursor stands right behind it, so that nothing needs a row of its own."""
+    book = a_round("ABCD", **STRICT)
+    assert play(book, {"B": NO}) == [11, 12]
+    closing = close(book)
+    assert (closing.state.cursor, parked(closing)) == (12, [12])
+    assert not book.breaker.is_open
+
+
+def test_strict_passes_over_what_is_not_wanted_right_behind_a_failure() -> None:
+    """It holds nobody up."""
+    book = a_round("ABCD", unwanted=frozenset({13}), **STRICT)
+    play(book, {"B": NO})
+    assert close(book).state.cursor == 13
+
+
+def test_strict_takes_one_answer_that_is_about_the_sink_for_an_outage() -> None:
+    """Nothing else may be tried, so nothing else can tell; the event is not charged with it."""
+    for answer in (LATER, Receipt(Verdict.REFUSED, "HTTP 401", general=True)):
+        book = a_round("ABCD", **STRICT)
+        assert play(book, {"B": answer}) == [11, 12]
+        closing = close(book)
+        assert (closing.state.cursor, closing.park, book.breaker.is_open) == (11, [], True)
+
+
+def test_strict_probes_with_the_parked_one_and_charges_it_with_no_outage() -> None:
+    """Also when it was refused before, and is answered by silence now."""
+    due = [a_delivery(position=5, record_id="Z", attempts=2, first_tried_at=NOON)]
+    book = a_round(due=due, **STRICT)
+    assert play(book, {"Z": LATER}) == [5]
+    closing = close(book)
+    assert (closing.again, closing.done, book.breaker.is_open) == ([], [], True)
+
+
+def test_strict_sends_what_is_due_in_order_until_one_fails() -> None:
+    """The others stay as they are."""
+    due = [a_delivery(position=each, record_id=str(each)) for each in (3, 5, 7)]
+    book = a_round(due=due, **STRICT)
+    assert play(book, {"5": NO}) == [3, 5]
+    closing = close(book)
+    assert (closing.done, [each.delivery.position for each in closing.again]) == ([3], [5])
+
+
+def test_without_ordering_only_the_failed_one_is_parked() -> None:
+    """What follows it in its record goes on, also in the same send."""
+    book = a_round("AABA", **NONE)
+    taken = book.take(3)
+    book.answer(taken, [NO, YES, YES], NOON)
+    assert play(book) == [14]
+    closing = close(book)
+    assert (closing.state.cursor, parked(closing)) == (14, [11])
+
+
+def test_without_ordering_events_of_one_record_go_side_by_side() -> None:
+    """Nobody waits for an answer, nor for what is parked."""
+    due = a_delivery(position=5, record_id="A", attempts=1, first_tried_at=NOON)
+    book = a_round("AA", due=[due], **NONE)
+    assert [positions(book.take(1)) for _ in range(3)] == [[5], [11], [12]]
+
+
+def test_a_refusal_of_one_event_ends_an_outage() -> None:
+    """Whoever reads an event well enough to refuse it is there; from now on it is the event's own trouble."""
+    book = a_round("ABC", breaker=OPEN)
+    assert play(book, {"A": NO}) == [11]
+    assert not book.breaker.is_open
+    assert (close(book).state.cursor, close(book).park) == (10, [])
+
+
+def five_days_of_failures(keys: str = "", breaker: Breaker | None = None, **owed: Any) -> Round:
+    """Return a round of a sink that has only failed for five days."""
+    state = SinkState("crm", 10, failing_since=NOON - timedelta(days=5), last_error="HTTP 500")
+    return Round(state, Owed(fresh=fresh(keys), **owed), breaker or Breaker(), random.Random(1))
+
+
+def test_five_days_of_nothing_but_failures_switch_a_sink_off() -> None:
+    """A probe that fails says so, and so does an event that fails again. The cursor stays, nothing is parked."""
+    due = a_delivery(position=5, record_id="Z", attempts=2, first_tried_at=NOON - timedelta(days=5))
+    for book, answers in (
+        (five_days_of_failures("AB", OPEN), {"A": LATER, "B": LATER}),
+        (five_days_of_failures(due=[due]), {"Z": NO}),
+    ):
+        play(book, answers)
+        closing = close(book)
+        assert closing.state.paused.startswith(
+            "switched off: nothing but failures since 2026-11-16 12:00Z, the last: HTTP"
+        )
+        assert (closing.state.cursor, closing.park, closing.again) == (10, [], [])
+        assert closing.state.failing_since == NOON - timedelta(days=5)
+
+
+def test_a_new_event_that_fails_once_switches_nothing_off() -> None:
+    """After a quiet week with one event that was given up in it, it is the first sign of life that there could be."""
+    book = five_days_of_failures("A")
+    play(book, {"A": LATER})
+    assert close(book).state.paused == ""
+
+
+def test_one_acceptance_begins_the_five_days_anew() -> None:
+    """Whatever fails beside it."""
+    book = five_days_of_failures("AB", OPEN)
+    play(book, {"B": LATER})
+    assert (close(book).state.paused, close(book).state.failing_since) == ("", None)
