@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from builders import NOON, an_event, watermarks
 
+from salesforce_poller.delivery import alerts
 from salesforce_poller.errors import StoreError
 from salesforce_poller.model import Delivery, Event, Kind, Ordering, Parked, SinkState
-from salesforce_poller.store.outbox import Outbox
+from salesforce_poller.store.outbox import Outbox, Start
 from salesforce_poller.store.store import Store
 
 SECOND = timedelta(seconds=1)
@@ -227,3 +228,120 @@ async def test_pruning_goes_in_batches_that_end(store: Store, outbox: Outbox) ->
     await outbox.settle(SinkState("crm", 700), park=[], done=[])
     later = NOON + SECOND
     assert [await outbox.prune(later, ["crm"]) for _ in range(3)] == [500, 200, 0]
+
+
+async def test_a_new_sink_begins_where_it_says(store: Store, outbox: Outbox) -> None:
+    """With everything that is kept, with what was recorded at or after an instant, or at the end."""
+    await happen(store, "A", at=NOON)
+    await happen(store, "B", at=NOON + SECOND, first=2)
+    await happen(store, "C", at=NOON + 2 * SECOND, first=3)
+    starts: dict[str, Start] = {
+        "beginning": "beginning",
+        "before": NOON - SECOND,
+        "exactly": NOON + SECOND,
+        "between": NOON + SECOND / 2,
+        "after": NOON + 3 * SECOND,
+        "now": "now",
+    }
+    await outbox.ensure_sinks(starts, starts)
+    cursors = {name: (await outbox.sink(name)).cursor for name in starts}
+    assert cursors == {"beginning": 0, "before": 0, "exactly": 1, "between": 1, "after": 3, "now": 3}
+    await outbox.ensure_sinks(["now"], {"now": "beginning"})
+    assert (await outbox.sink("now")).cursor == 3
+
+
+async def test_a_sink_that_comes_back_too_late_is_told_how_much_it_missed(store: Store, outbox: Outbox) -> None:
+    """Nobody kept events for it while it was not configured; whoever is, misses nothing."""
+    await outbox.ensure_sinks(["forgotten"])
+    await happen(store, *"ABCD")
+    await park(outbox, cursor=3)
+    assert await outbox.missed("forgotten") == 0
+    assert await outbox.prune(NOON + SECOND, ["crm"]) == 3
+    assert (await outbox.missed("forgotten"), await outbox.missed("crm")) == (3, 0)
+    await park(outbox, cursor=4)
+    assert await outbox.missed("crm") == 0
+
+
+async def test_strict_may_try_what_is_due_up_to_the_first_that_is_not(store: Store, outbox: Outbox) -> None:
+    """By position, whatever the record; and it is asked again when the first is due."""
+    await happen(store, *"ABCD")
+    await parked(outbox, due={3: NOON + SECOND})
+    strict = Ordering.STRICT
+    assert [each.position for each in await due(outbox, ordering=strict)] == [1, 2]
+    assert [each.position for each in await due(outbox, ordering=strict, most=1)] == [1]
+    await outbox.settle(SinkState("crm", 4), done=[1, 2])
+    assert await due(outbox, ordering=strict) == []
+    assert await outbox.next_due("crm", strict) == NOON + SECOND
+    later = NOON + SECOND
+    assert [each.position for each in await due(outbox, now=later, ordering=strict)] == [3, 4]
+
+
+async def test_without_ordering_everything_due_may_be_tried(store: Store, outbox: Outbox) -> None:
+    """Also the second of a record whose first must wait."""
+    await happen(store, *"AAB")
+    await parked(outbox, due={1: NOON + SECOND}, dead=(3,))
+    assert [each.position for each in await due(outbox, ordering=Ordering.NONE)] == [2]
+    assert await outbox.next_due("crm", Ordering.NONE) == NOON
+
+
+async def test_what_failed_before_does_not_crowd_out_what_was_never_tried(store: Store, outbox: Outbox) -> None:
+    """Each has a limit of its own."""
+    await happen(store, *"ABCDEF")
+    fresh = await outbox.read("crm", 6)
+    tried = [Parked(replace(each, attempts=1, first_tried_at=NOON), NOON) for each in fresh[:4]]
+    await park(outbox, *tried, *(Parked(each, NOON) for each in fresh[4:]), cursor=6)
+    standing = await outbox.standing("crm", NOON, Ordering.RECORD, tried=2, untried=100)
+    assert [each.position for each in standing.due] == [1, 2, 5, 6]
+
+
+async def test_a_paused_sink_has_nothing_due(store: Store, outbox: Outbox) -> None:
+    """And nothing is looked up for it."""
+    await happen(store, "A")
+    await parked(outbox)
+    assert (await outbox.standing("crm", NOON, Ordering.RECORD, tried=9, untried=9)).parked
+    await outbox.pause("crm", "by hand")
+    standing = await outbox.standing("crm", NOON, Ordering.RECORD, tried=9, untried=9)
+    assert (standing.state.paused, standing.parked, standing.due) == ("by hand", False, [])
+
+
+async def test_what_somebody_dropped_during_a_round_is_not_parked_again(store: Store, outbox: Outbox) -> None:
+    """It failed once more, but nobody waits for it any longer."""
+    await happen(store, *"AB")
+    await parked(outbox)
+    first, second = await due(outbox)
+    await outbox.settle(SinkState("crm", 2), done=[1])
+    again = [Parked(replace(each, attempts=1), NOON, "HTTP 400", response="HTTP/1.1 400") for each in (first, second)]
+    await outbox.settle(SinkState("crm", 2), again=again)
+    assert [(each.position, each.attempts) for each in await due(outbox)] == [(2, 1)]
+
+
+async def test_a_replay_keeps_its_flag_when_it_fails(store: Store, outbox: Outbox) -> None:
+    """It is still one when it comes at last."""
+    [event] = await happen(store, "A")
+    replay = Delivery("crm", 1, event, replay=True)
+    await park(outbox, Parked(replay, NOON), cursor=1)
+    await outbox.settle(SinkState("crm", 1), again=[Parked(replace(replay, attempts=1), NOON)])
+    assert await due(outbox) == [replace(replay, attempts=1)]
+
+
+async def test_an_alert_is_written_with_what_caused_it_and_only_once(store: Store, outbox: Outbox) -> None:
+    """Its id says which alerts are the same; whoever waits for events is woken by a new one alone."""
+    woken: list[int] = []
+    outbox.on_events(lambda: woken.append(1))
+    alert = alerts.switched_off("crm", "switched off: HTTP 410", NOON, NOON)
+    for _ in range(2):
+        await outbox.settle(SinkState("crm", 0, paused="switched off: HTTP 410"), alerts=[alert], at=NOON)
+    assert await outbox.events() == [(1, alert)]
+    assert woken == [1]
+    assert (await outbox.events(kind=Kind.ALERT))[0][1] == alert
+
+
+async def test_a_restart_forgives_no_failures_and_a_person_does(outbox: Outbox) -> None:
+    """So that a sink that still fails is switched off again at once, and one that was mended has its five days."""
+    off = SinkState("crm", 0, paused="switched off", failing_since=NOON, down_since=NOON)
+    await outbox.settle(off)
+    await outbox.resume("crm", forgive=False)
+    assert await outbox.sink("crm") == replace(off, paused="")
+    await outbox.settle(off)
+    await outbox.resume("crm")
+    assert await outbox.sink("crm") == replace(off, paused="", failing_since=None)
