@@ -28,7 +28,7 @@ from salesforce_poller.store.outbox import Outbox
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.tables import events, parked, sinks
 
-RECORDS = "ABCDEFG"
+RECORDS = "ABCD"
 SETTINGS: dict[str, dict[str, Any]] = {
     "crm": {"objects": ["Lead"], "give_up_after": "1h"},
     "audit": {"ordering": "strict", "give_up_after": "1h"},
@@ -36,7 +36,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ops": {"events": ["updated", "alert"], "objects": ["Contact"]},
     "pager": {"events": ["alert"], "ordering": "strict", "give_up_after": "1h"},
 }
-ALL_SINKS = sorted(SETTINGS)
 ACCEPTED = Receipt(Verdict.ACCEPTED)
 Mood = Callable[[Dressed], Receipt]
 Deed = Callable[[], Coroutine[Any, Any, None]]
@@ -148,18 +147,20 @@ class Book:
 class DeliveryWorld:
     """The house, the books, and everything that can happen to them. Closed by leaving it as a context."""
 
-    def __init__(self, seed: int, concurrency: int, batch: int) -> None:
+    def __init__(self, seed: int, concurrency: int, batch: int, names: Iterable[str] = SETTINGS) -> None:
+        #: The sinks of this world.
+        self.names = sorted(names)
         self.clock = FakeClock()
-        self.moods: dict[str, Mood] = {name: well() for name in SETTINGS}
+        self.moods: dict[str, Mood] = {name: well() for name in self.names}
         #: What somebody does in the middle of the next send of any sink.
         self.beside: list[Deed] = []
         self._rng = random.Random(seed)
         self.fate = Fate()
         self._folder = Path(tempfile.mkdtemp())
         self._runner = asyncio.Runner()
-        self._books = {name: Book() for name in SETTINGS}
-        self._settings = {name: SinkSettings.model_validate(said) for name, said in SETTINGS.items()}
-        self._sinks = {name: _Sink(self, name, concurrency, batch) for name in SETTINGS}
+        self._books = {name: Book() for name in self.names}
+        self._settings = {name: SinkSettings.model_validate(SETTINGS[name]) for name in self.names}
+        self._sinks = {name: _Sink(self, name, concurrency, batch) for name in self.names}
         self._events: dict[int, Event] = {}
         (self._folder / "store.db").write_bytes(_empty_store())
         self.store = Store(str(self._folder / "store.db"))
@@ -219,7 +220,7 @@ class DeliveryWorld:
     def restart(self) -> None:
         """Forget everything that is not on disk, and do what the daemon does at its start."""
         self._build()
-        self._run(_resume_sinks(self.store, ALL_SINKS))
+        self._run(_resume_sinks(self.store, self.names))
         self._run(self._look())
 
     def soon(self, deed: Deed, *, beside: bool) -> None:
@@ -277,8 +278,8 @@ class DeliveryWorld:
 
     async def prune(self) -> None:
         """Delete every event that nobody is owed; what somebody is must still be there."""
-        owed = [await self._owed_positions(name) for name in SETTINGS]
-        while await self.store.outbox.prune(self.clock.now(), ALL_SINKS):
+        owed = [await self._owed_positions(name) for name in self.names]
+        while await self.store.outbox.prune(self.clock.now(), self.names):
             pass
         async with self.store._database.read() as connection:
             left = set((await connection.execute(select(events.c.position))).scalars())
@@ -289,12 +290,12 @@ class DeliveryWorld:
     def finish(self) -> None:
         """Let every sink be well and every person be done; then judge."""
         self.beside = []
-        self.moods = {name: well() for name in SETTINGS}
+        self.moods = {name: well() for name in self.names}
         self._build()
-        for name in SETTINGS:
+        for name in self.names:
             self._run(self.resume(name))
         self._run(self._look())
-        for name in SETTINGS:
+        for name in self.names:
             rounds = 0
             while (report := self.dispatch(name)).busy or report.wait is not None:
                 self.clock.advance(0 if report.busy else report.wait or 0)
@@ -368,7 +369,7 @@ class DeliveryWorld:
 
     async def _open(self) -> None:
         await self.store.__aenter__()
-        await self.store.outbox.ensure_sinks(ALL_SINKS)
+        await self.store.outbox.ensure_sinks(self.names)
         self._build()
         await self._look()
 
@@ -397,12 +398,12 @@ class DeliveryWorld:
             self._events |= {position: codec.load_event(body) for position, body in new}
             rows = await connection.execute(select(sinks.c.name, sinks.c.paused))
             self._paused: dict[str, str] = {row.name: row.paused for row in rows}
-            self._dead: dict[str, set[str]] = {name: set() for name in SETTINGS}
+            self._dead: dict[str, set[str]] = {name: set() for name in self.names}
             for name, event_id in await connection.execute(dead.where(parked.c.dead)):
                 self._dead[name].add(event_id)
         told = {(event.alert.sink, event.alert.what) for event in self._events.values() if event.alert}
         alerts = {event.id for event in self._events.values() if event.alert}
-        for name in SETTINGS:
+        for name in self.names:
             assert not self._paused[name].startswith("switched off") or (name, "switched_off") in told
             assert not self._dead[name] - alerts or (name, "gave_up") in told
 
