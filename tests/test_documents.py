@@ -25,7 +25,7 @@ from salesforce_poller import check, cli, config, views
 from salesforce_poller.admin.settings import HttpSettings
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.delivery import envelope
-from salesforce_poller.model import Gap, Kind, Verdict
+from salesforce_poller.model import Alert, Gap, Kind, Verdict
 from salesforce_poller.polling import forecast
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.settings import FLOWS
@@ -197,9 +197,12 @@ def test_the_example_event_is_what_the_program_makes() -> None:
 
 
 def test_the_table_of_fields_is_complete() -> None:
-    """Those of a gap included."""
-    event = a_delivery(gap=Gap("deletions", a_delivery().event.time, a_delivery().event.time, "why"))
-    keys = {*envelope.cloudevent(event), *(f"data.{key}" for key in envelope.cloudevent(event)["data"])} - {"data"}
+    """Those of a gap and of an alert included."""
+    at = a_delivery().event.time
+    of_gap = a_delivery(gap=Gap("deletions", at, at, "why"))
+    of_alert = a_delivery(alert=Alert("crm", "gave_up", at, "why"))
+    dressed = [envelope.cloudevent(each) for each in (of_gap, of_alert)]
+    keys = {key for event in dressed for key in (*event, *(f"data.{key}" for key in event["data"]))} - {"data"}
     assert set(re.findall(r"`([a-z._]+)`", " ".join(cells[0] for cells in rows("field")))) == keys
 
 

@@ -136,7 +136,8 @@ def test_what_was_parked_and_still_cannot_be_judged_waits_longer() -> None:
     ]
     book = a_round("A", due=due, blocked=frozenset("AB"), refused={5: UNTOLD, 6: UNTOLD})
     assert play(book) == []
-    by_position = {each.delivery.position: each for each in close(book).again}
+    closing = close(book)
+    by_position = {each.delivery.position: each for each in [*closing.park, *closing.again]}
     assert (by_position[5].delivery.attempts, by_position[5].dead) == (2, False)
     assert by_position[5].due_at >= NOON + timedelta(minutes=5)
     assert by_position[6].dead
