@@ -4,6 +4,7 @@ Called by ``dispatcher.py``; the next stop is the sink. The specification is Clo
 and its extensions ``sequence`` and ``partitionkey``.
 """
 
+import functools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,6 +82,7 @@ def _data(event: Event) -> dict[str, Any]:
     return data
 
 
+@functools.lru_cache(maxsize=512)  # the events of a page were observed at one instant, and often stamped at few
 def _instant(at: datetime, precision: str) -> str:
     """Write an instant as RFC 3339 in UTC, with the ``Z`` that most readers expect."""
     return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
