@@ -223,7 +223,7 @@ def postgres(*lines: str, tls: Certificates | None = None) -> Iterator[Server]:
             if tls:
                 _own_key(tls, data, user)
                 server.tls_port = server.port
-                more += ["ssl = on", f"ssl_cert_file = '{tls.server}'", "ssl_key_file = 'server.key'"]
+                more += ["ssl = on", "ssl_cert_file = 'server.pem'", "ssl_key_file = 'server.key'"]
             with (data / "postgresql.conf").open("a", encoding="utf-8") as config:
                 config.write("\n".join(more) + "\n")
             server.command = (*user, server.command[0], "-D", str(data))
@@ -232,11 +232,11 @@ def postgres(*lines: str, tls: Certificates | None = None) -> Iterator[Server]:
 
 
 def _own_key(tls: Certificates, data: Path, user: Sequence[str]) -> None:
-    """Give PostgreSQL a key file that is its own, without which it refuses to start."""
-    key = Path(shutil.copy(tls.server_key, data / "server.key"))
-    key.chmod(0o600)
-    if user:
-        shutil.chown(key, "postgres", "postgres")
+    """Give PostgreSQL a key file that is its own, without which it refuses to start, and its certificate to read."""
+    for own in (shutil.copy(tls.server, data / "server.pem"), shutil.copy(tls.server_key, data / "server.key")):
+        Path(own).chmod(0o600)
+        if user:
+            shutil.chown(own, "postgres", "postgres")
 
 
 @contextmanager

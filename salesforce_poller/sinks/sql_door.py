@@ -194,6 +194,8 @@ def _postgresql(url: str, timeout: timedelta) -> AsyncEngine:
 
         try:
             made = await asyncpg.connect(url, server_settings={"application_name": "salesforce-poller"})
+        except OSError:
+            raise  # a certificate that is not trusted is a ValueError too
         except ValueError as exc:  # the address; its text may hold the password
             raise ConnectionError("the url cannot be read") from exc
         try:

@@ -13,7 +13,9 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+import servers
 from broker_contract import SECRET, BrokerContract, apart, events_of, eventually
+from certificates import Certificates
 from fakes import FakeClock
 from servers import Server
 from sink_contract import SinkContract, dressed, verdicts
@@ -268,6 +270,21 @@ class TestPostgres(BrokerContract):
         assert receipt.detail == 'PostgreSQL: database "nowhere" does not exist (3D000)'
 
 
+async def test_what_libpq_knows_of_tls_is_understood(some_certificates: Certificates) -> None:
+    """``sslmode`` and ``sslrootcert`` in the address; a server that somebody else vouches for is not trusted."""
+    with servers.postgres(tls=some_certificates) as server:
+        where = f"postgresql://postgres@localhost:{server.tls_port}/postgres?sslmode=verify-full"
+        trusting = a_mirror(f"{where}&sslrootcert={some_certificates.ca}", database_schema="tls")
+        await accepts(trusting, dressed())
+        await trusting.close()
+        wary = a_mirror(f"{where}&sslrootcert={some_certificates.other_ca}")
+        await wary.open()
+        [receipt] = await wary.send([dressed()])
+        await wary.close()
+    assert receipt.verdict is Verdict.TRY_LATER
+    assert "certificate verify failed" in receipt.detail
+
+
 class TestSqlite(SinkContract):
     """The contract, with a file that has to be made."""
 
@@ -409,3 +426,11 @@ def test_an_address_that_cannot_be_is_refused_without_repeating_it(url: str, pro
     with pytest.raises(ValueError, match=problem) as caught:
         SqlSettings(type="sql", url=url)
     assert "hush" not in caught.value.errors()[0]["msg"]  # type: ignore[attr-defined]  # pydantic's
+
+
+def test_a_library_that_is_missing_is_named_for_postgresql_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror in SQLite needs nothing more."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(ValueError, match=r"pip install 'salesforce-poller\[sql\]'"):
+        SqlSettings(type="sql", url="postgresql://host/db")
+    assert SqlSettings(type="sql", url="sqlite:///mirror.db").file == Path("mirror.db")
