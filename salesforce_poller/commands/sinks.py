@@ -66,10 +66,10 @@ async def turn(config: Config, name: str, verb: str, *, reason: str | None, cloc
     owed = printing.count(backlog.waiting + backlog.parked, "event")
     console = printing.console()
     if verb == "pause":
-        console.print(f"{printing.GOOD} {escape(name)} is paused: {escape(told['paused'])}. {owed} wait for it.")
+        console.print(f"{printing.GOOD} {escape(name)} is paused: {escape(told['paused'])}. Waiting for it: {owed}.")
     elif told["was_paused"]:
         console.print(
-            f"{printing.GOOD} {escape(name)} goes on; it was paused: {escape(told['was_paused'])}. {owed} wait."
+            f"{printing.GOOD} {escape(name)} goes on; it was paused: {escape(told['was_paused'])}. Waiting: {owed}."
         )
     else:
         console.print(f"{printing.NOTE} {escape(name)} was not paused.")
