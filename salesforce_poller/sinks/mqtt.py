@@ -1,19 +1,15 @@
-"""Events over MQTT 5 with QoS 1. The only file that imports paho.
+"""Events over MQTT 5 with QoS 1.
 
 Accepted is what the broker has acknowledged with a reason code that says so. MQTT promises no storage: a message to a
 topic that nobody has subscribed to is acknowledged and gone, unless ``require_subscriber`` makes a failure of it.
 
-paho runs each connection in a thread of its own; :class:`Line` brings its answers back into the running loop. Called
-through ``broker.py``, which sends in waves.
+One connection is a :class:`Line`, in ``mqtt_line.py``. Called through ``broker.py``, which sends in waves.
 """
 
 import asyncio
 import re
-import socket
-import ssl
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
@@ -22,17 +18,15 @@ from salesforce_poller.clock import Clock
 from salesforce_poller.model import Receipt, Verdict
 from salesforce_poller.sinks import broker, templates
 from salesforce_poller.sinks.base import Dressed
+from salesforce_poller.sinks.mqtt_line import FAILURES, Closing, Line, Rejected
 from salesforce_poller.sinks.templates import Template
 from salesforce_poller.sinks.tls import TlsSettings
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
 _clean = templates.replacing(r"[/+#\x00]")
-#: Seconds after which the broker is asked whether it is still there, when there is nothing to send.
-_KEEPALIVE = 60
 #: Reason codes (MQTT 5, 2.4). Acknowledged, and dropped: nobody has subscribed.
 _NOBODY = 0x10
 #: Of a "no" to one message: larger than the broker takes, not what it expects, a topic it does not allow.
@@ -40,7 +34,6 @@ _TOO_LARGE = 0x95
 _OF_THE_EVENT = (_TOO_LARGE, 0x90, 0x99)
 #: Of a "no" to the whole sink: the protocol, the client id, the login, the rights, QoS or retain not supported.
 _GENERAL = (0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x9A, 0x9B)
-_FAILURES = 0x80
 
 
 def _url(value: str) -> str:
@@ -71,100 +64,6 @@ class MqttSettings(TlsSettings):
     require_subscriber: bool = False
 
 
-class Rejected(Exception):
-    """The broker said no, with a reason code."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"the broker says: {text} (0x{code:02x})")
-        self.code = code
-
-
-class _Closing(ssl.SSLSocket):
-    """A socket that does not stay open when the two cannot agree; paho forgets about it then."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        """See :class:`ssl.SSLSocket`."""
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
-class Line:
-    """One connection: paho's client with its thread, and what is waited for."""
-
-    def __init__(self, client: "Client") -> None:
-        self.client = client
-        #: Message ids that are not acknowledged yet.
-        self.waiting: dict[int, asyncio.Future[ReasonCode]] = {}
-        self.lost = False
-        #: Nobody waits for it any more: to be closed as soon as it is made.
-        self.abandoned = False
-        #: Bytes in a packet that the broker takes; None: any.
-        self.largest: int | None = None
-        self._loop = asyncio.get_running_loop()
-        self.welcome: asyncio.Future[None] = self._loop.create_future()
-        self.room = asyncio.Semaphore(65_535)
-        client.on_connect = self._on_connect
-        client.on_publish = self._on_publish
-        client.on_disconnect = self._on_disconnect
-        client.on_socket_open = _without_delay
-
-    def dial(self, host: str, port: int) -> None:
-        """Connect, in a thread: TCP, TLS, and MQTT's first word."""
-        self.client.connect(host, port, _KEEPALIVE)
-        if self.abandoned:
-            self.client.disconnect()
-
-    def hang_up(self) -> None:
-        """End the connection and its thread; in another thread."""
-        connected = self.client.socket()
-        self.client.disconnect()
-        if isinstance(connected, socket.socket) and self.waiting:  # it may be half open, and nothing is left to be said
-            with suppress(OSError):
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
-        self.client.loop_stop()
-
-    def _on_connect(
-        self, _client: Any, _data: Any, _flags: Any, reason: "ReasonCode", said: "Properties | None"
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._welcomed, reason, said)
-
-    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: "ReasonCode", _said: Any) -> None:
-        self._loop.call_soon_threadsafe(self._acknowledged, mid, reason)
-
-    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: "ReasonCode", _said: Any) -> None:
-        self._loop.call_soon_threadsafe(self._ended, reason)
-
-    def _welcomed(self, reason: "ReasonCode", said: Any) -> None:
-        if self.welcome.done():
-            return
-        if reason.is_failure:
-            self.welcome.set_exception(Rejected(reason.value, str(reason)))
-        elif getattr(said, "MaximumQoS", 1) == 0:
-            self.welcome.set_exception(Rejected(0x9B, "QoS 0 is all it takes, which is acknowledged by nobody"))
-        else:
-            self.largest = getattr(said, "MaximumPacketSize", None)
-            self.room = asyncio.Semaphore(getattr(said, "ReceiveMaximum", 65_535))
-            self.welcome.set_result(None)
-
-    def _acknowledged(self, mid: int, reason: "ReasonCode") -> None:
-        future = self.waiting.pop(mid, None)
-        if future is not None and not future.done():
-            future.set_result(reason)
-
-    def _ended(self, reason: "ReasonCode") -> None:
-        self.lost = True
-        code = reason.value
-        error = Rejected(code, str(reason)) if code > _FAILURES else ConnectionResetError("the connection was lost")
-        unanswered: list[asyncio.Future[Any]] = [self.welcome, *self.waiting.values()]
-        for future in unanswered:
-            if not future.done():
-                future.set_exception(error)
-        self.waiting.clear()
-
-
 class Mqtt(broker.Broker[MqttSettings, Line]):
     """One MQTT broker."""
 
@@ -188,7 +87,7 @@ class Mqtt(broker.Broker[MqttSettings, Line]):
         client.max_inflight_messages_set(0)  # how many the broker wants at a time, paho does not ask: see Line.room
         if safely:
             context = settings.context()
-            context.sslsocket_class = _Closing
+            context.sslsocket_class = Closing
             client.tls_set_context(context)
         if settings.username is not None or settings.password is not None:
             client.username_pw_set(
@@ -242,7 +141,7 @@ class Mqtt(broker.Broker[MqttSettings, Line]):
 
     def _receipt(self, reason: "ReasonCode", topic: str) -> Receipt:
         code = reason.value
-        if code < _FAILURES and not (code == _NOBODY and self._settings.require_subscriber):
+        if code < FAILURES and not (code == _NOBODY and self._settings.require_subscriber):
             return Receipt(Verdict.ACCEPTED, reference=f"0x{code:02x}")
         if code == _NOBODY:
             return Receipt(Verdict.TRY_LATER, f"nobody has subscribed to {topic}", reference="0x10")
@@ -275,9 +174,3 @@ def _properties(event: Dressed) -> "Properties":
     said.ContentType = "application/cloudevents+json"
     said.UserProperty = [(name, str(event.cloudevent[name])) for name in ("id", "source", "type", "partitionkey")]
     return said
-
-
-def _without_delay(_client: Any, _data: Any, connection: Any) -> None:
-    """Send small packets at once: with Nagle's algorithm, and acknowledgements that wait, ten in flight are slow."""
-    with suppress(OSError):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import servers
-from broker_contract import PATIENCE, SECRET, BrokerContract
+from broker_contract import PATIENCE, SECRET, BrokerContract, eventually
 from certificates import Certificates
 from fakes import FakeClock
 from paho.mqtt.client import Client, MQTTMessage
@@ -74,6 +74,8 @@ class Subscriber:
         """Leave."""
         self._client.disconnect()
         self._client.loop_stop()
+        # paho closes its last sockets when nobody refers to it any more, which these do.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
     def _subscribe(self) -> None:
         self._client.subscribe(f"{self._word}/#", qos=1)
@@ -215,21 +217,30 @@ async def test_a_retained_message_is_there_for_those_who_come_later(the_server: 
 
 
 async def test_an_event_on_which_the_broker_hangs_up_is_refused_alone(word: str) -> None:
-    """As one does that did not say before how much it takes: the largest one on its way is the reason."""
+    """As one does that did not say before how much it takes: the largest one on its way is the reason.
+
+    The reason can be lost, since the broker hangs up on bytes that it has not read; then all are tried again.
+    """
     events = [dressed(n, id=str(n), record_id=str(n), record={"Name": "x" * n}) for n in (1, 5_000, 2)]
     with servers.mosquitto("max_packet_size 5000") as server:
         sink = an_mqtt(server.port, topic=word)
         await sink.open()
-        assert (await sink.probe()).verdict is Verdict.ACCEPTED
-        assert sink._connection is not None
-        assert sink._connection.largest == 5_000
-        sink._connection.largest = None
-        first, large, second = await sink.send(events)
+        found: list[Receipt] = []
+
+        async def told() -> bool:
+            assert (await sink.probe()).verdict is Verdict.ACCEPTED
+            assert sink._connection is not None
+            assert sink._connection.largest == 5_000
+            sink._connection.largest = None
+            found[:] = await sink.send(events)
+            assert Verdict.REFUSED not in (found[0].verdict, found[2].verdict)
+            return found[1].verdict is Verdict.REFUSED
+
+        await eventually(told, "an event that is refused for its size")
         again = await sink.send([events[0], events[2]])
         await sink.close()
-    assert (large.verdict, large.general) == (Verdict.REFUSED, False)
-    assert large.detail == "the broker says: Packet too large (0x95)"
-    assert Verdict.REFUSED not in (first.verdict, second.verdict)
+    assert found[1].detail == "the broker says: Packet too large (0x95)"
+    assert not found[1].general
     assert [each.verdict for each in again] == [Verdict.ACCEPTED] * 2
 
 
