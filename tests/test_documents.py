@@ -1,5 +1,6 @@
 """What users read first is true: README, the other pages, and config.example.toml, held against the program itself."""
 
+import ast
 import itertools
 import json
 import re
@@ -40,6 +41,7 @@ from salesforce_poller.store.settings import StoreSettings
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("*.md"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / "config.example.toml").read_text(encoding="utf-8")
 #: The example with everything optional and every alternative taken in.
 EVERYTHING = re.sub(r"^#(?=\[|[a-z_]+ = )", "", EXAMPLE, flags=re.MULTILINE)
@@ -73,9 +75,9 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def rows(heading: str) -> list[list[str]]:
-    """Return the cells of the README's table whose head begins with ``heading``."""
-    table = re.search(rf"^\| {re.escape(heading)} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, flags=re.MULTILINE)
+def rows(heading: str, page: str = README) -> list[list[str]]:
+    """Return the cells of a page's table whose head begins with ``heading``."""
+    table = re.search(rf"^\| {re.escape(heading)} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
     assert table, heading
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[1].splitlines()]
 
@@ -323,6 +325,52 @@ async def test_the_curl_lines_work() -> None:
     assert len(answers) >= 4
     assert [answer.status_code for answer in answers] == [200] * len(answers)
     assert answers[-1].json()["changes"][-1]["record_id"] == answers[0].json()["result"]
+
+
+# ---------------------------------------------------------------------- CONTRIBUTING's faults against the contracts
+
+
+def contracts() -> dict[str, dict[str, str]]:
+    """Return each kind of sink with a broker's contract: the faults that do not apply, and why. From the source."""
+    bases: dict[str, set[str]] = {}
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((ROOT / "tests" / "contracts").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                own = {base.id for base in node.bases if isinstance(base, ast.Name)}
+                bases[node.name] = own.union(*(bases.get(base, set()) for base in own))
+                if path.name.startswith("test_") and "BrokerContract" in bases[node.name]:
+                    found.setdefault(path.stem.split("_")[1], {}).update(_left_out(node))
+    return found
+
+
+def _left_out(contract: ast.ClassDef) -> dict[str, str]:
+    for node in contract.body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "does_not_apply" and node.value:
+            read: dict[str, str] = ast.literal_eval(node.value)
+            return read
+    return {}
+
+
+def test_the_table_of_faults_is_that_of_the_contract() -> None:
+    """Each fault with its test, in order."""
+    source = ast.parse((ROOT / "tests/contracts/broker_contract.py").read_text(encoding="utf-8"))
+    named = [node for node in source.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FAULTS"]
+    told = {cells[0]: cells[2].strip("`") for cells in rows("fault", CONTRIBUTING)}
+    assert list(told.items()) == list(ast.literal_eval(named[0].value).items())
+
+
+def test_the_table_of_sinks_says_which_faults_do_not_apply() -> None:
+    """Of each kind of sink there is; with the reason where one is left out, and with nothing where none is."""
+    told = {cells[0].strip("`"): cells[2] for cells in rows("sink", CONTRIBUTING)}
+    assert sorted(told) == sorted(KINDS)
+    left_out = contracts()
+    for word, cell in told.items():
+        if word not in left_out:
+            assert cell.startswith("every fault of a connection: there is none"), word
+            continue
+        assert [f"{fault}: {why}" for fault, why in left_out[word].items() if f"{fault}: {why}" not in cell] == [], word
+        assert (cell == "none") is (not left_out[word]), word
 
 
 # ---------------------------------------------------------------------- every page
