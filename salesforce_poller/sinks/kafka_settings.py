@@ -100,6 +100,7 @@ class KafkaSettings(TlsSettings):
 
     def client(self) -> dict[str, Any]:
         """Return what any client of the cluster needs, under librdkafka's names."""
+        key = self.client_key or self.client_certificate  # one file may hold both
         protocol = ("sasl_" if self.sasl_mechanism else "") + ("ssl" if self.tls else "plaintext")
         ours = {
             "bootstrap.servers": ",".join(self.servers),
@@ -109,7 +110,7 @@ class KafkaSettings(TlsSettings):
             "sasl.password": self.password and self.password.get_secret_value(),
             "ssl.ca.location": self.ca and str(self.ca),
             "ssl.certificate.location": self.client_certificate and str(self.client_certificate),
-            "ssl.key.location": self.client_key and str(self.client_key),
+            "ssl.key.location": key and str(key),
             "client.id": "salesforce-poller",
             "log_level": 0,
         }

@@ -1,5 +1,6 @@
 """sinks/kafka_settings.py: what can be said of a Kafka sink, and what is said of what cannot."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +74,17 @@ def test_certificates_without_tls_are_refused(some_certificates: Certificates) -
 def test_what_is_said_of_tls_and_login_is_librdkafkas_protocol(more: dict[str, Any], protocol: str) -> None:
     """Its four words for it are two questions."""
     assert settings(**more).client()["security.protocol"] == protocol
+
+
+def test_a_certificate_may_come_with_its_key_in_one_file(some_certificates: Certificates, tmp_path: Path) -> None:
+    """Then that is where librdkafka finds the key; otherwise in the file of its own."""
+    both = tmp_path / "both.pem"
+    both.write_bytes(some_certificates.client.read_bytes() + some_certificates.client_key.read_bytes())
+    found = settings(tls=True, client_certificate=both).client()
+    assert (found["ssl.certificate.location"], found["ssl.key.location"]) == (str(both), str(both))
+    own = {"client_certificate": some_certificates.client, "client_key": some_certificates.client_key}
+    found = settings(tls=True, **own).client()
+    assert found["ssl.key.location"] == str(some_certificates.client_key)
 
 
 def test_the_users_options_change_what_may_be_changed_and_nothing_else() -> None:
