@@ -7,16 +7,18 @@ mock brokers for Kafka. Used by ``sinks.py``.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import servers
 
 from benchmarks import bare
 from benchmarks.bare import Send
+from salesforce_poller.sinks.base import Dressed
 
 CONNECTIONS = 20
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # of the specification's test vector
@@ -146,6 +148,59 @@ async def _kafka(_folder: Path) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
+async def _sqs(_folder: Path) -> AsyncIterator[Bench]:
+    def call(client: Any, events: Sequence[Dressed]) -> Mapping[str, Any]:
+        entries = [{"Id": str(place), "MessageBody": each.body.decode()} for place, each in enumerate(events)]
+        answer: Mapping[str, Any] = client.send_message_batch(QueueUrl=url, Entries=entries)
+        return answer
+
+    with _moto("sqs") as (client, where):
+        url = client.create_queue(QueueName=_NAME)["QueueUrl"]
+        async with bare.aws(client, call) as send:
+            yield {"queue_url": url, **where}, send
+
+
+@asynccontextmanager
+async def _sns(_folder: Path) -> AsyncIterator[Bench]:
+    def call(client: Any, events: Sequence[Dressed]) -> Mapping[str, Any]:
+        entries = [{"Id": str(place), "Message": each.body.decode()} for place, each in enumerate(events)]
+        answer: Mapping[str, Any] = client.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+        return answer
+
+    with _moto("sns") as (client, where):
+        topic = client.create_topic(Name=_NAME)["TopicArn"]
+        async with bare.aws(client, call) as send:
+            yield {"topic_arn": topic, **where}, send
+
+
+@asynccontextmanager
+async def _eventbridge(_folder: Path) -> AsyncIterator[Bench]:
+    def call(client: Any, events: Sequence[Dressed]) -> Mapping[str, Any]:
+        common = {"Source": _NAME, "DetailType": "bare", "EventBusName": _NAME}
+        answer: Mapping[str, Any] = client.put_events(
+            Entries=[{**common, "Detail": each.body.decode()} for each in events]
+        )
+        return answer
+
+    with _moto("events") as (client, where):
+        client.create_event_bus(Name=_NAME)
+        pattern = orjson.dumps({"account": [_ACCOUNT]}).decode()
+        client.put_rule(Name="all", EventBusName=_NAME, EventPattern=pattern)
+        async with bare.aws(client, call) as send:
+            yield {"bus": _NAME, **where}, send
+
+
+@contextmanager
+def _moto(service: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Run moto's server; yields a client of it, and what a sink is told."""
+    from moto_process import REGION, moto
+
+    with moto() as server:
+        keys = {"region": REGION, "access_key_id": "test", "secret_access_key": "test"}
+        yield server.client(service), {**keys, "endpoint_url": f"http://127.0.0.1:{server.port}"}
+
+
+@asynccontextmanager
 async def _postgres(_folder: Path) -> AsyncIterator[Bench]:
     with servers.postgres() as server:
         async with bare.postgres(server.port) as send:
@@ -158,6 +213,9 @@ async def _sqlite(folder: Path) -> AsyncIterator[Bench]:
         yield {"url": f"sqlite:///{folder}/mirror.db"}, send
 
 
+#: moto is slow itself: fewer events tell as much.
+_FEW = 1_000
+
 RIGS = (
     Rig("webhook", _webhook),
     Rig("stdout", _stdout),
@@ -167,6 +225,9 @@ RIGS = (
     Rig("mqtt", _mqtt),
     Rig("rabbitmq", _rabbitmq),
     Rig("kafka", _kafka, variant="mock brokers"),
+    Rig("sqs", _sqs, _FEW, variant="moto"),
+    Rig("sns", _sns, _FEW, variant="moto"),
+    Rig("eventbridge", _eventbridge, _FEW, variant="moto"),
     Rig("sql", _postgres, variant="PostgreSQL"),
     Rig("sql", _sqlite, variant="SQLite"),
 )
