@@ -54,7 +54,8 @@ def _gap(data: Mapping[str, Any]) -> str:
 
 def _alert(data: Mapping[str, Any]) -> str:
     alert = data["alert"]
-    return f"Sink {alert['sink']}: {alert['what']}, since {alert['since']}: {alert['detail']}"
+    what = alert["what"].replace("_", " ")
+    return f"Sink {alert['sink']}: {what}, since {alert['since']}: {alert['detail']}"
 
 
 def _name(data: Mapping[str, Any]) -> str:

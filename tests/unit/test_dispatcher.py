@@ -82,7 +82,7 @@ async def test_what_failed_does_not_wait_for_company(house: House) -> None:
     await house.happen("B")
     wait = (await dispatcher.dispatch_once()).wait
     assert wait is not None
-    assert wait <= 1.0
+    assert 5 <= wait <= 6, "what failed is due after the first pause of the schedule, long before the day is over"
     sink.answer = fail_on()
     house.clock.advance(wait)
     assert (await dispatcher.dispatch_once()).delivered == 2
