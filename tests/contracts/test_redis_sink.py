@@ -11,11 +11,13 @@ import redis as library
 import servers
 from broker_contract import SECRET, BrokerContract
 from certificates import Certificates
+from config_examples import GOOD
 from fakes import FakeClock
 from pydantic import ValidationError
 from servers import Server, free_port
 from sink_contract import dressed
 
+from salesforce_poller import check, config
 from salesforce_poller.model import Receipt, Verdict
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.sinks.redis import Redis, RedisSettings, doubts
@@ -185,6 +187,22 @@ async def test_check_warns_of_what_can_lose_entries(server: Server) -> None:
             "may evict whole streams at maxmemory 104857600 (maxmemory-policy allkeys-lru); set it to noeviction",
             "confirms before it is on disk: it syncs once a second (appendfsync everysec)",
         ]
+
+
+async def test_check_shows_the_warnings_behind_what_it_reached(server: Server) -> None:
+    """As notes: the sink works, and there is something to know. A server that is away is not asked."""
+    here = f'[sinks.here]\ntype = "redis"\nurl = "redis://127.0.0.1:{server.port}"\n'
+    away = f'[sinks.away]\ntype = "redis"\nurl = "redis://127.0.0.1:{free_port()}"\n'
+    read = config.parse(GOOD + here + away, {})
+    asked = read.model_copy(update={"orgs": {}, "sinks": {name: read.sinks[name] for name in ("here", "away")}})
+    with set_up(server, appendfsync="everysec"):
+        found = [each async for each in check.findings(asked, clock=FakeClock())]
+    assert [(each.about, each.mark) for each in found] == [
+        ("sink here", check.Mark.GOOD),
+        ("sink here", check.Mark.NOTE),
+        ("sink away", check.Mark.BAD),
+    ]
+    assert "appendfsync everysec" in found[1].text
 
 
 def test_a_server_without_a_log_is_warned_of() -> None:
