@@ -16,7 +16,7 @@ from salesforce_poller.model import Receipt, Verdict
 from salesforce_poller.sinks import kafka_answers, templates
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.sinks.broker import Broker
-from salesforce_poller.sinks.kafka_settings import SHARE, SILENT, KafkaSettings
+from salesforce_poller.sinks.kafka_settings import SILENT, KafkaSettings
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -64,7 +64,8 @@ class _Line:
                 self._hear(exc.args[0])
 
     def _hear(self, error: "KafkaError") -> None:
-        if error.name() != "_ALL_BROKERS_DOWN":  # only counts those that have said why
+        known = kafka_answers.is_about_the_sink(self.trouble[0])  # who refused us says more than who hung up
+        if error.name() != "_ALL_BROKERS_DOWN" and not known:  # and that only counts those that have said why
             self.trouble = (error.name(), error.str())
 
 
@@ -118,7 +119,7 @@ class Kafka(Broker[KafkaSettings, _Line]):
         name, text = error.name(), f"{topic}: {error.str()}"
         if name == "_MSG_TIMED_OUT":  # the producer goes on by itself, and what it heard last says more
             name, heard = connection.trouble
-            text = f"no acknowledgement within {self._timeout * SHARE:g} s" + (heard and f": {heard}")
+            text = f"no acknowledgement within {self._settings.patience:g} s" + (heard and f": {heard}")
             return self._said(name, text)
         receipt = self._said(name, text)
         if kafka_answers.is_about_the_event(name):
@@ -150,7 +151,7 @@ class Kafka(Broker[KafkaSettings, _Line]):
     def _cluster(self, connection: _Line) -> tuple[int, dict[str, int]]:
         """Return how many brokers there are, and how often each topic that events may go to is kept."""
         try:
-            found = connection.producer.list_topics(timeout=self._timeout * SHARE)
+            found = connection.producer.list_topics(timeout=self._settings.patience)
         except connection.broken as exc:  # "transport failure" is all it says; what was heard of the brokers says more
             name, heard = connection.trouble
             raise _Refused(self._said(name, heard) if heard else self._said("", exc.args[0].str())) from exc

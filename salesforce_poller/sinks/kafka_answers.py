@@ -69,6 +69,11 @@ def is_about_the_event(name: str) -> bool:
     return name in _OF_THE_EVENT
 
 
+def is_about_the_sink(name: str) -> bool:
+    """Say whether an error is about the account or the settings, and not about the moment."""
+    return name in _OF_THE_SINK
+
+
 def receipt(name: str, detail: str, *, one_topic: bool) -> Receipt:
     """Return what an error means; ``one_topic`` says that every event goes to the same topic.
 

@@ -16,8 +16,8 @@ from salesforce_poller.sinks.tls import TlsSettings
 #: What librdkafka would write to stderr is in receipts, as far as it matters.
 SILENT = logging.getLogger(__name__)
 SILENT.disabled = True
-#: Of the timeout: librdkafka gives up a little before we do, so that we hear what it knows.
-SHARE = 0.9
+#: Seconds that librdkafka gives up before we do, so that we hear what it knows: it looks at its clock once a second.
+_AHEAD = 1.5
 #: A topic that is unknown may have been created just now, and not every broker knows it yet.
 _UNTIL_KNOWN_MS = 5000
 #: Bytes of one message that we let out; what is too large is the broker's to say, and it knows its own limit.
@@ -98,6 +98,12 @@ class KafkaSettings(TlsSettings):
             raise ValueError(f"options: {problem}")
         return self
 
+    @property
+    def patience(self) -> float:
+        """Seconds that librdkafka has for one message."""
+        timeout = self.timeout.total_seconds()
+        return max(timeout / 2, timeout - _AHEAD)
+
     def client(self) -> dict[str, Any]:
         """Return what any client of the cluster needs, under librdkafka's names."""
         key = self.client_key or self.client_certificate  # one file may hold both
@@ -118,7 +124,7 @@ class KafkaSettings(TlsSettings):
 
     def producer(self) -> dict[str, Any]:
         """Return what the producer needs; the user's options change what may be changed."""
-        patience = max(1, int(self.timeout.total_seconds() * 1000 * SHARE))
+        patience = max(1, int(self.patience * 1000))
         ours = {
             "acks": "all",
             "enable.idempotence": True,
