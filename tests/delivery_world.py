@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -276,10 +277,10 @@ class DeliveryWorld:
         self._books[name].dropped |= dead
         self._books[name].pending -= dead
 
-    async def prune(self) -> None:
-        """Delete every event that nobody is owed; what somebody is must still be there."""
+    async def prune(self, keep: timedelta = timedelta()) -> None:
+        """Delete every event older than that which nobody is owed; what somebody is must still be there."""
         owed = [await self._owed_positions(name) for name in self.names]
-        while await self.store.outbox.prune(self.clock.now(), self.names):
+        while await self.store.outbox.prune(self.clock.now() - keep, self.names):
             pass
         async with self.store._database.read() as connection:
             left = set((await connection.execute(select(events.c.position))).scalars())

@@ -5,6 +5,8 @@ their own, events that fail by record, by event and by sink, crashes at any awai
 give back and drop, pruning beside it all, and days that pass. ``delivery_world.py`` keeps the house and the books.
 """
 
+from datetime import timedelta
+
 from delivery_world import RECORDS, SETTINGS, DeliveryWorld, Mood, buggy, by_chance, down, picky, poison, well
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -102,9 +104,10 @@ class DeliveryMachine(RuleBasedStateMachine):
     def somebody_resumes_a_sink(self, number: int, beside: bool) -> None:
         self.world.soon(lambda: self.world.resume(self.name(number)), beside=beside)
 
-    @rule(number=which, record=st.none() | st.sampled_from(RECORDS), beside=st.booleans())
-    def somebody_replays(self, number: int, record: str | None, beside: bool) -> None:
-        """Everything a sink has passed, or one record of it."""
+    @rule(number=which, record=st.none() | st.sampled_from(RECORDS), beside=st.booleans(), rounds=st.integers(0, 3))
+    def somebody_replays(self, number: int, record: str | None, beside: bool, rounds: int) -> None:
+        """Everything a sink has passed, or one record of it; after some rounds that give it something to pass."""
+        self.world.live(self.name(number), rounds)
         self.world.soon(lambda: self.world.replay(self.name(number), record), beside=beside)
 
     @rule(number=which, beside=st.booleans())
@@ -115,10 +118,10 @@ class DeliveryMachine(RuleBasedStateMachine):
     def somebody_drops_the_dead(self, number: int, beside: bool) -> None:
         self.world.soon(lambda: self.world.drop(self.name(number)), beside=beside)
 
-    @rule(beside=st.booleans())
-    def old_events_are_pruned(self, beside: bool) -> None:
+    @rule(keep=st.sampled_from([timedelta(), timedelta(hours=1), timedelta(days=7)]), beside=st.booleans())
+    def old_events_are_pruned(self, keep: timedelta, beside: bool) -> None:
         """But not what is owed, however old it is, be its sink paused or switched off, be it parked or dead."""
-        self.world.soon(self.world.prune, beside=beside)
+        self.world.soon(lambda: self.world.prune(keep), beside=beside)
 
     def teardown(self) -> None:
         """In the end every sink is well, and everything it wants was delivered, is dead, or was dropped on purpose."""
