@@ -81,7 +81,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         for _ in range(rounds):
             self.world.dispatch(self.name(number))
 
-    @rule(number=which, mood=moods, rounds=st.integers(2, 20))
+    @rule(number=which, mood=poisoned | moods, rounds=st.sampled_from([3, 12, 25]))
     def a_sink_has_some_bad_days(self, number: int, mood: Mood, rounds: int) -> None:
         """Rounds follow each other as the sink's reports say; hours and days go by."""
         self.world.moods[self.name(number)] = mood
