@@ -117,13 +117,18 @@ class Outcome:
     @property
     def twice(self) -> Counter[str]:
         """How often an event was taken again, by why it was sent again."""
-        before: dict[str, tuple[int, bool]] = {}
+        before: dict[str, int] = {}
         found: Counter[str] = Counter()
-        for each in self.receiver.taken:
+        for place, each in enumerate(self.receiver.taken):
             if each.event_id in before:
-                life, told = before[each.event_id]
-                found["answer lost" if not told else "killed" if life < each.life else "unexplained"] += 1
-            before[each.event_id] = (each.life, each.told)
+                first = before[each.event_id]
+                if not self.receiver.taken[first].told:
+                    found["answer lost"] += 1
+                elif self.receiver.taken[first].life < each.life:
+                    found["killed"] += 1
+                else:
+                    found["answered too late" if first in self.receiver.hung_up else "unexplained"] += 1
+            before[each.event_id] = place
         return found
 
     @property
@@ -274,6 +279,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("taken twice for no reason we know", f"{twice['unexplained']:,}"),
         ("these two in all events", f"{outcome.share_twice:.2%}"),
         ("taken twice because the answer was lost", f"{twice['answer lost']:,}"),
+        ("taken twice because the answer came too late", f"{twice['answered too late']:,}"),
         (
             "requests",
             f"{receiver.requests:,}, of which {failures:,} met a failure ({failures / receiver.requests:.1%})",

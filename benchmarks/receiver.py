@@ -50,6 +50,8 @@ class Receiver:
     #: Raised by whoever kills the sender.
     life: int = 0
     taken: list[Taken] = field(default_factory=list)
+    #: Places in ``taken`` behind which the sender closed the connection: it had given up waiting, or was killed.
+    hung_up: set[int] = field(default_factory=set)
     #: Distinct events in ``taken``.
     known: set[str] = field(default_factory=set)
     #: Those of which the sender was told.
@@ -81,12 +83,20 @@ class _Connection(asyncio.Protocol):
         self._receiver = receiver
         self._buffer = b""
         self._kind: str | None = None
+        #: The place in ``Receiver.taken`` of the latest event here, until another request comes.
+        self._latest: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._latest is not None:
+            self._receiver.hung_up.add(self._latest)
+
     def data_received(self, data: bytes) -> None:
+        self._latest = None
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
@@ -110,6 +120,7 @@ class _Connection(asyncio.Protocol):
             return
         if kind not in SILENT:
             self._receiver.take(event_id, told=kind not in TAKEN)
+            self._latest = len(self._receiver.taken) - 1
         what = kind.removeprefix("taken, then ")
         if what == "reset":
             self._reset()
