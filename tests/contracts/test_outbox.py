@@ -1,5 +1,6 @@
 """store/outbox.py, on a real database file."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from builders import NOON, an_event, watermarks
+from sqlalchemy import event
 
 from salesforce_poller.delivery import alerts
 from salesforce_poller.errors import StoreError
@@ -203,6 +205,21 @@ async def test_recent_events_are_found_newest_first(store: Store, outbox: Outbox
     for condition in ({"org": "other"}, {"object_name": "Contact"}, {"kind": Kind.CREATED}, {"record": "C"}):
         assert await outbox.events(**condition) == [(3, contact[0])]
     assert await outbox.events(org="other", record="A") == []
+
+
+async def test_what_is_parked_is_looked_through_once_to_prune_and_not_for_each_event(
+    store: Store, outbox: Outbox, tmp_path: Path
+) -> None:
+    """The writer would be busy for half a minute at a time where a hundred thousand deliveries were given up."""
+    asked: list[tuple[str, Any]] = []
+    engine = store._database._writer.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+    await outbox.prune(NOON, ["crm"])
+    [(statement, parameters)] = [each for each in asked if "DELETE" in each[0]]
+    with sqlite3.connect(tmp_path / "store.db") as beside:
+        plan = [row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    assert any("parked" in step for step in plan)
+    assert not any("CORRELATED" in step for step in plan), plan
 
 
 async def test_only_what_nobody_is_owed_is_pruned(store: Store, outbox: Outbox) -> None:
