@@ -32,8 +32,10 @@ _NOBODY = 0x10
 #: Of a "no" to one message: larger than the broker takes, not what it expects, a topic it does not allow.
 _TOO_LARGE = 0x95
 _OF_THE_EVENT = (_TOO_LARGE, 0x90, 0x99)
+#: Of a "no" to a login, or to one topic.
+_NOT_AUTHORIZED = 0x87
 #: Of a "no" to the whole sink: the protocol, the client id, the login, the rights, QoS or retain not supported.
-_GENERAL = (0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x9A, 0x9B)
+_GENERAL = (0x84, 0x85, 0x86, _NOT_AUTHORIZED, 0x8A, 0x8C, 0x9A, 0x9B)
 
 
 def _url(value: str) -> str:
@@ -70,6 +72,8 @@ class Mqtt(broker.Broker[MqttSettings, Line]):
     def __init__(self, settings: MqttSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self._secrets = (settings.password.get_secret_value(),) if settings.password else ()
+        #: Whether what is said of one event's topic is true of every event's.
+        self._one_topic = templates.fixed(settings.topic)
 
     async def _connect(self) -> Line:
         from paho.mqtt.client import Client  # noqa: PLC0415  # an extra: imported when it is used
@@ -147,7 +151,8 @@ class Mqtt(broker.Broker[MqttSettings, Line]):
             return Receipt(Verdict.TRY_LATER, f"nobody has subscribed to {topic}", reference="0x10")
         detail = self._safe(f"the broker says: {reason} (0x{code:02x})")
         if code in (*_OF_THE_EVENT, *_GENERAL):
-            return Receipt(Verdict.REFUSED, detail, reference=f"0x{code:02x}", general=code in _GENERAL)
+            general = code in _GENERAL and (self._one_topic or code != _NOT_AUTHORIZED)
+            return Receipt(Verdict.REFUSED, detail, reference=f"0x{code:02x}", general=general)
         return Receipt(Verdict.TRY_LATER, detail, reference=f"0x{code:02x}")
 
     def _explain(self, error: Exception) -> Receipt | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _clean = templates.replacing(r"[\s.*>]")
 #: JetStream's own numbers (err_code) of a "no" to one message: larger than the stream takes.
 _OF_THE_EVENT = (10054,)
-#: … and of a "no" to the whole sink: the subject belongs to another stream than ``stream`` says.
+#: … and of a "no" to the subject, which may be that of the whole sink: it belongs to another stream than ``stream`` says.
 _GENERAL = (10060,)
 _SERVER_ERROR = 500
 
@@ -87,6 +87,8 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
         self._secrets = (settings.password.get_secret_value(),) if settings.password else ()
         #: The latest trouble that the library told of aside: the reason behind its "no servers available" and timeouts.
         self._aside: Exception | None = None
+        #: Whether what is said of one event's subject is true of every event's.
+        self._one_subject = templates.fixed(settings.subject)
 
     async def _connect(self) -> "Client":
         from nats.aio.client import Client  # noqa: PLC0415  # an extra: imported when such a sink is used
@@ -144,22 +146,36 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
         try:
             found = await connection.jetstream().publish(subject, event.body, timeout=self._timeout, headers=headers)
         except NoStreamResponseError:
-            return Receipt(Verdict.REFUSED, f"no stream takes the subject {subject}", general=True)
+            return Receipt(
+                Verdict.REFUSED, f"no stream takes the subject {subject}", general=await self._is_nowhere(connection)
+            )
         except APIError as exc:
             return self._refusal(exc.code or 0, exc.err_code or 0, exc.description or "")
         return Receipt(Verdict.ACCEPTED, reference=f"{found.stream} {found.seq}")
+
+    async def _is_nowhere(self, connection: "Client") -> bool:
+        """Say whether no event of any object would be taken, as far as JetStream tells."""
+        if self._one_subject:
+            return True
+        try:
+            await self._stream_of(connection)
+        except Exception:  # noqa: BLE001  # there is no such stream, or no JetStream that could say so
+            return True
+        return False
 
     def _refusal(self, code: int, number: int, said: str) -> Receipt:
         """Return what JetStream's "no" means: its own troubles (full, no quorum) pass, the others are refusals."""
         detail = self._safe(f"JetStream says {code}: {said} ({number})")
         if code >= _SERVER_ERROR and number not in (*_OF_THE_EVENT, *_GENERAL):
             return Receipt(Verdict.TRY_LATER, detail)
-        return Receipt(Verdict.REFUSED, detail, general=number in _GENERAL)
+        return Receipt(Verdict.REFUSED, detail, general=self._one_subject and number in _GENERAL)
 
     def _explain(self, error: Exception) -> Receipt | None:
         behind = self._aside or error
         said = str(behind).lower()
-        if "authorization" in said or "authentication" in said or "permissions violation" in said:
+        if "permissions violation" in said:
+            return Receipt(Verdict.REFUSED, str(behind), general=self._one_subject)
+        if "authorization" in said or "authentication" in said:
             return Receipt(Verdict.REFUSED, str(behind), general=True)
         return None if behind is error else Receipt(Verdict.TRY_LATER, self._usual(behind))
 

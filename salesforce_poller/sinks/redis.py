@@ -39,6 +39,9 @@ _DENIED = {"NoPermissionError", "ResponseError", "KeyError", "ValueError"}
 #: … and those that speak of the whole sink: a person must act.
 _GENERAL = {"AuthenticationError", "AuthorizationError", "NoPermissionError", "MovedError", "DENIED"}
 
+#: Of them, those that other streams need not share: not permitted, or kept by another server of a cluster.
+_OF_THE_STREAM = {"NoPermissionError", "MovedError"}
+
 
 def _url(value: str) -> str:
     if value.startswith("unix:///"):
@@ -73,6 +76,7 @@ class Redis(broker.Broker[RedisSettings, "Client"]):
     def __init__(self, settings: RedisSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self._secrets = (settings.password.get_secret_value(),) if settings.password else ()
+        self._one_stream = templates.fixed(settings.stream)
         self._largest = _LARGEST
         self._drops_repeats = False
 
@@ -135,7 +139,8 @@ class Redis(broker.Broker[RedisSettings, "Client"]):
     def _answer(self, answer: Any) -> Receipt | Exception:
         if not isinstance(answer, Exception):
             return Receipt(Verdict.ACCEPTED, reference=answer.decode())
-        if _words(answer) & (_PASSING | _GENERAL):
+        words = _words(answer)
+        if words & (_PASSING | _GENERAL) and (self._one_stream or not words & _OF_THE_STREAM):
             return answer  # the connection is made anew: another server may answer then, or another login
         return Receipt(Verdict.REFUSED, self._safe(str(answer)))
 

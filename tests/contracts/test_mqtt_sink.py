@@ -270,6 +270,8 @@ async def test_it_logs_in_and_is_told_what_it_may_not(rights: tuple[str, str, st
         [receipt] = await sent(an_mqtt(server.port, topic="closed", **login))
         assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, True)
         assert receipt.detail == "the broker says: Not authorized (0x87)"
+        [receipt] = await sent(an_mqtt(server.port, topic="closed/{object}", **login))
+        assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, False)  # it may be this object alone
         [receipt] = await sent(an_mqtt(server.port, topic="free", **login | {"password": SECRET}))
         assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, True)
 

@@ -155,12 +155,28 @@ async def test_an_event_sent_twice_is_stored_once_and_a_replay_once_more(server:
 
 async def test_a_subject_that_no_stream_takes_is_a_refusal_of_the_sink(server: Server, name: str) -> None:
     """Published without a stream it would be gone; ``check`` finds it as well."""
-    sink = a_nats(server.port, subject=f"{name}.{{object}}")
+    sink = a_nats(server.port, subject=name)
     [receipt] = await sent(sink)
     assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, True)
-    assert receipt.detail == f"no stream takes the subject {name}.Lead"
+    assert receipt.detail == f"no stream takes the subject {name}"
     probe, _ = await looked(sink)
+    assert (probe.verdict, probe.detail) == (Verdict.REFUSED, f"no stream takes the subject {name}")
+    probe, _ = await looked(a_nats(server.port, subject=f"{name}.{{object}}"))
     assert (probe.verdict, probe.detail) == (Verdict.REFUSED, f"no stream takes the subject {name}.*")
+
+
+async def test_an_object_without_a_stream_holds_up_no_other(server: Server, name: str) -> None:
+    """What is said of one subject is no news of the sink: five such records in a row would end it for all objects."""
+    a_stream(server, name, f"{name}.Lead")
+    a_stream(server, f"{name}-other", f"{name}.Case")
+    sink = a_nats(server.port, subject=f"{name}.{{object}}", stream=name)
+    events = [
+        dressed(n, id=f"{n}", record_id=f"{n}", object=each) for n, each in enumerate(("Contact", "Case", "Lead"))
+    ]
+    receipts = await sent(sink, *events)
+    assert [each.verdict for each in receipts] == [Verdict.REFUSED, Verdict.REFUSED, Verdict.ACCEPTED]
+    assert not any(each.general for each in receipts)
+    assert receipts[0].detail == f"no stream takes the subject {name}.Contact"
 
 
 async def test_another_stream_than_the_expected_one_is_a_refusal_of_the_sink(server: Server, name: str) -> None:
@@ -231,7 +247,9 @@ async def test_a_user_who_may_not_publish_there_is_told_so() -> None:
         asked(server, lambda js: js.add_stream(name="s", subjects=["free", "closed"]), user="u", password="right")
         assert (await sent(a_nats(server.port, subject="free", **login)))[0].verdict is Verdict.ACCEPTED
         [receipt] = await sent(a_nats(server.port, subject="closed", **login))
+        [other] = await sent(a_nats(server.port, subject="closed.{object}", **login))
     assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, True)
+    assert (other.verdict, other.general) == (Verdict.REFUSED, False)  # it may be this object alone
     assert "permissions violation" in receipt.detail.lower()
 
 

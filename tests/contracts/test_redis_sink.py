@@ -169,6 +169,8 @@ async def test_a_user_who_may_only_append_is_enough(server: Server) -> None:
     assert warning.startswith("does not tell how it keeps entries: ")
     [receipt] = await sent(a_redis(server.port, stream="other", **login))
     assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, True)
+    [receipt] = await sent(a_redis(server.port, stream="other:{object}", **login))
+    assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, False)  # it may be this object alone
 
 
 async def test_a_password_for_a_server_without_one_is_told(server: Server) -> None:
