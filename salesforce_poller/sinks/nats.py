@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _clean = templates.replacing(r"[\s.*>]")
 #: JetStream's own numbers (err_code) of a "no" to one message: larger than the stream takes.
 _OF_THE_EVENT = (10054,)
-#: … and of a "no" to the subject, which may be that of the whole sink: it belongs to another stream than ``stream`` says.
+#: … and of a "no" to the subject, which may be the whole sink's: it belongs to another stream than ``stream`` says.
 _GENERAL = (10060,)
 _SERVER_ERROR = 500
 
