@@ -261,7 +261,7 @@ def report(seed: int) -> bool:
     table = Table(box=None, pad_edge=False, show_header=False)
     for what, figure in _rows(outcome):
         table.add_row(what, figure)
-    Console().print(table)
+    Console(width=120).print(table)
     for problem in (problems := outcome.problems()):
         console.print(f"[bold red]not as it should be[/] {problem}")
     return not problems
