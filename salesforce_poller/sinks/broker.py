@@ -152,10 +152,8 @@ class Broker(Sink[SettingsT], Generic[SettingsT, ConnectionT]):
         except BaseException:
             await self._let_go()  # cancelled in the middle: what is still to come over it belongs to nobody
             raise
-        errors = [each for each in done if isinstance(each, Exception)]
-        failure = await self._failed(errors[0]) if errors else None
         for index, each in zip(wave, done, strict=True):
-            receipts[index] = each if isinstance(each, Receipt) else failure
+            receipts[index] = each if isinstance(each, Receipt) else await self._failed(each)
 
     async def _failed(self, error: Exception) -> Receipt:
         """Return the receipt for a connection that cannot be used, and end it: the next send makes a new one."""
