@@ -126,20 +126,25 @@ class Aws(Broker[SettingsT, Line]):
         return receipt
 
     async def _publish_all(self, connection: Line, events: Sequence[Dressed]) -> Sequence[Receipt | Exception]:
-        """Make as few calls as will do, side by side; the client has timeouts of its own."""
+        """Make as few calls as will do, side by side; what was accepted counts. The client has timeouts of its own."""
         made = [self._entry(each) for each in events]
         parcels = list(aws_answers.parcels([size for _, size in made], self.limit))
-        calls = (self._parcel(connection, [made[place][0] for place in parcel]) for parcel in parcels)
-        receipts: list[Receipt | Exception] = []
-        async with asyncio.timeout(2 * self._timeout):  # for what has no timeout of ours: looking for credentials
+        calls = [asyncio.create_task(self._parcel(connection, [made[n][0] for n in parcel])) for parcel in parcels]
+        try:
+            await asyncio.wait(calls, timeout=2 * self._timeout)  # for what has none: looking for credentials
+        finally:
+            for call in calls:
+                call.cancel()
             answers = await asyncio.gather(*calls, return_exceptions=True)
+        found: list[Receipt | Exception] = []
         for parcel, answer in zip(parcels, answers, strict=True):
-            if isinstance(answer, BaseException) and not isinstance(answer, Exception):
-                raise answer
-            receipts += [answer] * len(parcel) if isinstance(answer, Exception) else answer
-        return receipts
+            if isinstance(answer, list):
+                found += answer
+            else:  # what is no exception of the usual kind was cancelled
+                found += [answer if isinstance(answer, Exception) else TimeoutError()] * len(parcel)
+        return found
 
-    async def _parcel(self, line: Line, entries: Sequence[dict[str, Any]]) -> list[Receipt]:
+    async def _parcel(self, line: Line, entries: Sequence[dict[str, Any]]) -> list[Receipt | Exception]:
         """Make one call. One that is refused as a whole for what is in it is made again, entry by entry."""
         try:
             receipts = await self._call(line, entries)
@@ -147,11 +152,20 @@ class Aws(Broker[SettingsT, Line]):
             receipt = self._explain(exc)
             if receipt is None or receipt.verdict is not Verdict.REFUSED or receipt.general:
                 raise
-            if len(entries) == 1:
-                receipts = [receipt]
-            else:
-                receipts = [one for entry in entries for one in await self._parcel(line, [entry])]
+            if len(entries) > 1:
+                return await self._one_by_one(line, entries)
+            receipts = [receipt]
         return [replace(each, detail=self._safe(each.detail)) for each in receipts]
+
+    async def _one_by_one(self, line: Line, entries: Sequence[dict[str, Any]]) -> list[Receipt | Exception]:
+        """Make a call for each, until one breaks: the others would fare no better, and those before it are accepted."""
+        found: list[Receipt | Exception] = []
+        for entry in entries:
+            try:
+                found += await self._parcel(line, [entry])
+            except Exception as exc:  # noqa: BLE001  # whatever botocore raises is an answer here, as in ``broker.py``
+                return found + [exc] * (len(entries) - len(found))
+        return found
 
     def _explain(self, error: Exception) -> Receipt | None:
         from botocore import exceptions  # noqa: PLC0415  # an extra: imported when such a sink is built

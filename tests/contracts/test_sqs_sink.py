@@ -3,12 +3,16 @@
 from typing import Any
 
 import orjson
+import scripted
+from aiohttp import web
 from aws_contract import AwsContract
 from broker_contract import events_of
 from canned import answering
-from sink_contract import dressed
+from fakes import FakeClock
+from sink_contract import dressed, verdicts
 
 from salesforce_poller.model import Verdict
+from salesforce_poller.sinks.sqs import Sqs, SqsSettings
 
 
 class TestSqs(AwsContract):
@@ -93,6 +97,37 @@ class TestSqs(AwsContract):
         self.server.client("sqs").set_queue_attributes(QueueUrl=self.queue_url, Attributes=shorter)
         assert await sink.warnings() == ["the queue drops messages that nobody has taken within 1h"]
         await sink.close()
+
+
+async def test_what_was_taken_before_the_connection_broke_stays_taken() -> None:
+    """A call that is too long as a whole is made entry by entry; what breaks in the middle is no reason to repeat."""
+    calls: list[int] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        entries = orjson.loads(receiver.bodies[-1])["Entries"]
+        calls.append(len(entries))
+        if len(entries) > 1:
+            said = {"__type": "com.amazonaws.sqs#BatchRequestTooLong", "message": "too long"}
+            return web.json_response(said, status=400)
+        if len(calls) > 2:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response({"Successful": [{"Id": "0", "MessageId": "m"}], "Failed": []})
+
+    async with scripted.serving() as receiver:
+        receiver.answer = answer
+        where = {
+            "queue_url": receiver.url,
+            "endpoint_url": receiver.url.removesuffix("/hook"),
+            "region": "eu-central-1",
+        }
+        keys = {"access_key_id": "test", "secret_access_key": "test"}
+        sink = Sqs(SqsSettings.model_validate({"type": "sqs", **where, **keys}), FakeClock())
+        await sink.open()
+        found = await verdicts(sink, [dressed(n, id=str(n), record_id=str(n)) for n in range(3)])
+        await sink.close()
+    assert calls[:3] == [3, 1, 1]
+    assert found == [Verdict.ACCEPTED, Verdict.TRY_LATER, Verdict.TRY_LATER]
 
 
 class TestSqsFifo(AwsContract):
