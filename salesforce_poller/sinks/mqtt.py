@@ -51,6 +51,8 @@ def _topic(value: str) -> str:
 class MqttSettings(TlsSettings):
     """``type = "mqtt"``."""
 
+    tls_scheme = "mqtts"
+
     type: Literal["mqtt"]
     #: ``mqtt://`` or ``mqtts://`` (TLS).
     url: Annotated[str, AfterValidator(_url)]

@@ -55,7 +55,8 @@ class NatsSettings(TlsSettings):
     """``type = "nats"``."""
 
     type: Literal["nats"]
-    #: ``nats://`` or ``tls://`` (which insists on TLS); several for the servers of one cluster, tried in turn.
+    #: ``nats://`` or ``tls://``, which insists on TLS, as ``ca`` and ``client_certificate`` do; several for the
+    #: servers of one cluster, tried in turn.
     url: (
         Annotated[str, AfterValidator(_url)]
         | Annotated[list[Annotated[str, AfterValidator(_url)]], Field(min_length=1)]
@@ -98,7 +99,8 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
 
         self._aside = None
         settings = self._settings
-        safely = any(urlsplit(each).scheme == "tls" for each in settings.servers())
+        files = settings.ca or settings.client_certificate
+        safely = bool(files) or any(urlsplit(each).scheme == "tls" for each in settings.servers())
         client = _insisting(Client)() if safely else Client()
         try:
             await client.connect(
@@ -110,7 +112,7 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
                 reconnect_time_wait=0,
                 dont_randomize=True,
                 connect_timeout=self._timeout,  # type: ignore[arg-type]  # any number of seconds will do
-                tls=settings.context() if safely or settings.ca or settings.client_certificate else None,
+                tls=settings.context() if safely else None,
                 **self._login(),
             )
         except BaseException:
@@ -214,7 +216,7 @@ def _insisting(client: "type[Client]") -> "type[Client]":
     class Insisting(client):  # type: ignore[misc, valid-type]  # the library is imported when it is needed
         async def _process_info(self, info: dict[str, Any], *, initial_connection: bool = False) -> None:
             if not info.get("tls_required"):
-                raise ConnectionRefusedError(errno.ECONNREFUSED, "does not offer TLS, and tls:// insists on it")
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "does not offer TLS, and the sink insists on it")
             await super()._process_info(info, initial_connection=initial_connection)
 
     return Insisting

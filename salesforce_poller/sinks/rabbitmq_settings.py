@@ -37,6 +37,8 @@ def _routing_key(value: str) -> str:
 class RabbitmqSettings(TlsSettings):
     """``type = "rabbitmq"``."""
 
+    tls_scheme = "amqps"
+
     type: Literal["rabbitmq"]
     #: amqp or amqps; the path is the virtual host, "/" if there is none.
     url: Annotated[str, AfterValidator(_url)]

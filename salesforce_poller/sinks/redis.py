@@ -58,6 +58,8 @@ def _url(value: str) -> str:
 class RedisSettings(TlsSettings):
     """``type = "redis"``."""
 
+    tls_scheme = "rediss"
+
     type: Literal["redis"]
     #: ``redis://``, ``rediss://`` (TLS), each with a database's number, or ``unix:///path``.
     url: Annotated[str, AfterValidator(_url)]

@@ -6,7 +6,7 @@ is wrong with a file, ``pem.py`` says.
 
 import ssl
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -16,6 +16,9 @@ from salesforce_poller.sinks.broker import BrokerSettings
 
 class TlsSettings(BrokerSettings):
     """What such a ``[sinks.NAME]`` can say about TLS; whether there is any, its address says."""
+
+    #: How a ``url`` with TLS begins; empty for sinks that see to it themselves.
+    tls_scheme: ClassVar[str] = ""
 
     #: PEM file with the authorities to trust instead of the system's.
     ca: Path | None = None
@@ -29,6 +32,9 @@ class TlsSettings(BrokerSettings):
         if self.client_key and not self.client_certificate:
             raise ValueError("client_key is nothing without client_certificate")
         self.context()
+        safely = str(getattr(self, "url", "")).startswith(f"{self.tls_scheme}:") or not self.tls_scheme
+        if (self.ca or self.client_certificate) and not safely:
+            raise ValueError(f"ca and client_certificate need an address that begins with {self.tls_scheme}://")
         return self
 
     def context(self) -> ssl.SSLContext:

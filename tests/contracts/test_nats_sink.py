@@ -279,16 +279,19 @@ async def test_it_speaks_tls_and_believes_only_its_authority(some_certificates: 
             assert "certificate" in receipt.detail
 
 
-async def test_a_server_without_tls_is_not_told_the_password(server: Server, name: str) -> None:
-    """Whoever sits between could have taken the offer of TLS out."""
+@pytest.mark.parametrize("scheme", ["tls", "nats"])
+async def test_a_server_without_tls_is_not_told_the_password(
+    server: Server, name: str, scheme: str, some_certificates: Certificates
+) -> None:
+    """Whoever sits between could have taken the offer of TLS out. An authority to believe asks for TLS as well."""
     a_stream(server, name, name)
-    login = {"username": "u", "password": SECRET}
+    login = {"username": "u", "password": SECRET, "ca": some_certificates.ca if scheme == "nats" else None}
     async with Proxy(server.port, remembering=True) as listening:
-        sink = a_nats(0, url=f"tls://localhost:{listening.port}", subject=name, **login)
+        sink = a_nats(0, url=f"{scheme}://localhost:{listening.port}", subject=name, **login)
         [receipt] = await sent(sink)
     assert (receipt.verdict, receipt.detail) == (
         Verdict.TRY_LATER,
-        "cannot be reached: does not offer TLS, and tls:// insists on it",
+        "cannot be reached: does not offer TLS, and the sink insists on it",
     )
     assert b"CONNECT" not in listening.heard
     assert SECRET.encode() not in listening.heard
