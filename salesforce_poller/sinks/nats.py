@@ -8,6 +8,7 @@ nothing. Called through ``broker.py``, which sends in waves.
 
 import errno
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from salesforce_poller.sinks.tls import TlsSettings
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from nats.js.api import StreamConfig
+    from nats.js.api import PubAck, StreamConfig
 
 _clean = templates.replacing(r"[\s.*>]")
 #: JetStream's own numbers (err_code) of a "no" to one message: larger than the stream takes.
@@ -145,8 +146,12 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
         if size > connection.max_payload:  # the server would hang up
             taken = f"this server takes {connection.max_payload:,} (max_payload)"
             return Receipt(Verdict.REFUSED, f"the event has {size:,} bytes, {taken}")
+        publish = partial(connection.jetstream().publish, timeout=self._timeout)
         try:
-            found = await connection.jetstream().publish(subject, event.body, timeout=self._timeout, headers=headers)
+            found = await publish(subject, event.body, headers=headers)
+            if found.duplicate and await self._is_elsewhere(connection, found, subject):
+                headers["Nats-Msg-Id"] += f" {subject}"
+                found = await publish(subject, event.body, headers=headers)
         except NoStreamResponseError:
             return Receipt(
                 Verdict.REFUSED, f"no stream takes the subject {subject}", general=await self._is_nowhere(connection)
@@ -154,6 +159,19 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
         except APIError as exc:
             return self._refusal(exc.code or 0, exc.err_code or 0, exc.description or "")
         return Receipt(Verdict.ACCEPTED, reference=f"{found.stream} {found.seq}")
+
+    async def _is_elsewhere(self, connection: "Client", found: "PubAck", subject: str) -> bool:
+        """Say whether what a repeat is a repeat of has another subject: that of another sink, whose copy is not ours.
+
+        A message that is gone by now, or that this user may not look at, is taken for ours.
+        """
+        aside, patience = self._aside, min(1.0, self._timeout / 4)
+        try:
+            first = await connection.jetstream(timeout=patience).get_msg(found.stream, found.seq)
+        except Exception:  # noqa: BLE001  # whatever the library makes of it: there is no answer
+            self._aside = aside
+            return False
+        return first.subject != subject
 
     async def _is_nowhere(self, connection: "Client") -> bool:
         """Say whether no event of any object would be taken, as far as JetStream tells."""

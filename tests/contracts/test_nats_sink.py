@@ -153,6 +153,28 @@ async def test_an_event_sent_twice_is_stored_once_and_a_replay_once_more(server:
     assert ids == [dressed().event_id, dressed().event_id + "-replay"]
 
 
+async def test_two_sinks_with_one_stream_have_an_event_each(server: Server, name: str) -> None:
+    """The stream tells repeats by their id, whatever their subject; readers of one subject would never see it."""
+    a_stream(server, name, f"{name}.>")
+    for subject in (f"{name}.leads", f"{name}.all.{{object}}") * 2:
+        [receipt] = await sent(a_nats(server.port, subject=subject), dressed())
+        assert receipt.verdict is Verdict.ACCEPTED
+    assert [each.subject for each in messages(server, name)] == [f"{name}.leads", f"{name}.all.Lead"]
+
+
+async def test_a_repeat_that_may_not_be_looked_at_is_a_repeat(name: str) -> None:
+    """A user who may only publish has it delivered, and is told of no rights that the sink can do without."""
+    may = f'permissions: {{ publish: ["{name}"] }}'
+    users = f'{{ user: "u", password: "right", {may} }}, {{ user: "admin", password: "right" }}'
+    with servers.nats(f"authorization {{ users: [ {users} ] }}") as server:
+        admin = {"user": "admin", "password": "right"}
+        asked(server, lambda js: js.add_stream(name=name, subjects=[name]), **admin)
+        for _ in range(2):
+            [receipt] = await sent(a_nats(server.port, subject=name, username="u", password="right"), dressed())
+            assert receipt.verdict is Verdict.ACCEPTED
+        assert asked(server, lambda js: js.stream_info(name), **admin).state.messages == 1
+
+
 async def test_a_subject_that_no_stream_takes_is_a_refusal_of_the_sink(server: Server, name: str) -> None:
     """Published without a stream it would be gone; ``check`` finds it as well."""
     sink = a_nats(server.port, subject=name)
