@@ -52,10 +52,12 @@ class FakeSink(Sink[SinkSettings]):
         batch: int = 1,
         batch_wait: timedelta = timedelta(),
         any_order: bool = False,
+        one_answer: bool = False,
     ) -> None:
         super().__init__(SinkSettings(), FakeClock())
         self._batch_wait = batch_wait
         self._any_order = any_order
+        self._one_answer = one_answer
         self._concurrency = concurrency
         self._batch = batch
         #: What it says of each event; may raise.
@@ -84,6 +86,11 @@ class FakeSink(Sink[SinkSettings]):
         """As told."""
         return self._batch_wait
 
+    @property
+    def one_answer(self) -> bool:
+        """As told; then the first failure is the answer to all of a send."""
+        return self._one_answer
+
     async def open(self) -> None:
         """Remember it."""
         self.life.append("opened")
@@ -101,6 +108,9 @@ class FakeSink(Sink[SinkSettings]):
             self.sends.append(list(events))
             await asyncio.sleep(0)  # noqa: TID251  # a turn of the loop, not a wait
             receipts = [self.answer(each) for each in events]
+            if self._one_answer:
+                failed = [each for each in receipts if each.verdict is not Verdict.ACCEPTED]
+                receipts = [(failed or receipts)[0]] * len(receipts)
         finally:
             self.under_way = [key for key in self.under_way if key not in keys]
         accepted = (each for each, receipt in zip(events, receipts, strict=True) if receipt.verdict is Verdict.ACCEPTED)

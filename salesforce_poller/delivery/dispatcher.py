@@ -73,7 +73,7 @@ class Dispatcher:
             self._name,
             now,
             self._settings.ordering,
-            tried=self._sink.concurrency * self._sink.batch,
+            tried=self._sink.concurrency * (1 if self._sink.one_answer else self._sink.batch),
             untried=ROUND_SIZE,
         )
         state = standing.state
@@ -90,7 +90,7 @@ class Dispatcher:
             return self._idle(await self._outbox.next_due(self._name, self._settings.ordering))
         if (until := self._waits_until(owed, now)) is not None:
             return self._idle(min(until, await self._outbox.next_due(self._name, self._settings.ordering) or until))
-        book = Round(state, owed, self._breaker, self._rng)
+        book = Round(state, owed, self._breaker, self._rng, alone=self._sink.one_answer)
         await self._send_all(book, owed.fresh, stop or asyncio.Event())
         return await self._close(book, state)
 

@@ -83,7 +83,9 @@ class Closing:
 class Round:
     """One round of one sink."""
 
-    def __init__(self, state: SinkState, owed: Owed, breaker: Breaker, rng: random.Random) -> None:
+    def __init__(
+        self, state: SinkState, owed: Owed, breaker: Breaker, rng: random.Random, *, alone: bool = False
+    ) -> None:
         #: What the sink as a whole looks like by now.
         self.breaker = breaker
         #: Positions that were accepted.
@@ -94,6 +96,8 @@ class Round:
         self._owed = owed
         self._rng = rng
         self._strict = owed.ordering is Ordering.STRICT
+        #: Whether what failed before is sent alone, so that a bad one in a batch does not fail the others again.
+        self._alone = alone
         self._lanes = _probes(owed, rng) if self.probing else owed.lanes()
         self._ready = sorted((lane[0].position, key) for key, lane in self._lanes.items())  # a sorted list is a heap
         self._failures: dict[int, Receipt] = dict(owed.refused)
@@ -111,6 +115,10 @@ class Round:
             return taken
         limit = 1 if self._strict else limit
         while self._ready and len(taken) < limit:
+            if self._alone and self._lanes[self._ready[0][1]][0].attempts:
+                if taken:
+                    break
+                limit = 1
             _, key = heapq.heappop(self._ready)
             taken.append(self._lanes[key].popleft())
             if len(taken) < limit:

@@ -100,6 +100,11 @@ class Sink(ABC, Generic[SettingsT]):
         """How long fewer events than ``batch`` may wait for company before they are sent."""
         return timedelta()
 
+    @property
+    def one_answer(self) -> bool:
+        """Whether the answer to a send counts for all of its events; then one that failed before is sent alone."""
+        return False
+
     async def open(self) -> None:
         """Make what must live in the running loop. Does not talk to the other side, so it cannot fail on it."""
 

@@ -54,6 +54,11 @@ class Webhook(Sink[WebhookSettings]):
         """As configured."""
         return self._settings.batch_wait
 
+    @property
+    def one_answer(self) -> bool:
+        """A request has one status, whatever it holds."""
+        return self._batched
+
     async def open(self) -> None:
         """Make the session; the first connection is made for the first request."""
         self._transport.open()

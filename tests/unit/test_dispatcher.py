@@ -105,6 +105,22 @@ async def test_a_sink_that_takes_batches_gets_batches(house: House) -> None:
     assert sink.accepted == ids
 
 
+async def test_a_bad_event_costs_the_others_of_its_batch_one_try(house: House) -> None:
+    """Where one answer counts for all of a send, what failed goes alone; else a bad one could take all with it."""
+    sink = FakeSink(concurrency=1, batch=10, one_answer=True)
+    ids = await house.happen(*"ABCDEABCDE")
+    sink.answer = lambda event: (
+        Receipt(Verdict.REFUSED, "HTTP 400") if event.event_id == ids[2] else Receipt(Verdict.ACCEPTED)
+    )
+    dispatcher = house.dispatcher(sink)
+    await house.until_quiet_or_parked(dispatcher)
+    assert (sink.accepted, [len(each) for each in sink.sends]) == ([], [10])
+    house.clock.advance(6)
+    await house.until_quiet_or_parked(dispatcher)
+    assert sorted(sink.accepted) == [each for each in ids if each not in (ids[2], ids[7])]
+    assert sum(ids[2] in [each.event_id for each in sent] for sent in sink.sends) == 2
+
+
 async def test_more_than_a_round_is_taken_round_by_round(house: House) -> None:
     """The report says that there may be more."""
     sink = FakeSink(concurrency=1, batch=ROUND_SIZE)
