@@ -112,7 +112,9 @@ class Dispatcher:
         positions = [each.position for each in owed.fresh if each.position not in owed.unwanted]
         self._company = self._company.after(positions, now)
         batch = 1 if owed.ordering is Ordering.STRICT else self._sink.batch
-        until = None if owed.due else self._company.until(positions, batch, self._sink.batch_wait)
+        # Behind a full round there is more: what it holds that is wanted leaves, or the rest of it would wait, too.
+        in_a_hurry = owed.due or len(owed.fresh) == ROUND_SIZE
+        until = None if in_a_hurry else self._company.until(positions, batch, self._sink.batch_wait)
         return until if until is not None and now < until else None
 
     async def _fresh(self, cursor: int) -> list[Delivery]:

@@ -96,6 +96,16 @@ async def test_what_no_filter_wants_is_no_company(house: House) -> None:
     assert (await dispatcher.dispatch_once()).filtered == 2
 
 
+async def test_nobody_waits_for_company_while_there_is_more_to_read(house: House) -> None:
+    """Else a sink that wants few of many would pass a round of them in each wait, and never catch up."""
+    sink = FakeSink(batch=10, batch_wait=timedelta(seconds=5))
+    dispatcher = house.dispatcher(sink, objects=["Lead"])
+    [wanted] = await house.happen("A")
+    await house.happen(*"B" * ROUND_SIZE, object="Account")
+    report = await dispatcher.dispatch_once()
+    assert (report.delivered, report.filtered, sink.accepted) == (1, ROUND_SIZE - 1, [wanted])
+
+
 async def test_a_sink_that_takes_batches_gets_batches(house: House) -> None:
     """Full ones, in order, also with several events of one record."""
     sink = FakeSink(concurrency=1, batch=100)
