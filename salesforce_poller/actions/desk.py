@@ -109,8 +109,7 @@ class Desk:
         order.checked()
         await self.check_names(order)
         configured = [name for name in self._wants if order.sink is None or name in order.sink]
-        if gone := [name for name in order.sink or [] if name not in self._wants]:
-            raise NotKnown(f"the sink {gone[0]} is not in the configuration any more: nobody would deliver to it")
+        self._check_configured(order.sink or [])
         ran = await self._store.repairs.sinks()
         if order.sink and (new := [name for name in configured if name not in ran]):
             raise NotNow(f"the sink {new[0]} is new: nothing can be owed to it before the first run with it")
@@ -139,7 +138,11 @@ class Desk:
         order.checked()
         await self.check_names(order)
         selection = order.selection(self._clock.now())
-        names = order.sink or await self._store.repairs.sinks()
+        ran = await self._store.repairs.sinks()
+        if verb == "requeue":
+            ran = [name for name in ran if name in self._wants]
+            self._check_configured(order.sink or [])
+        names = order.sink or ran
         if order.dry_run:
             counts = await self._store.repairs.count_dead(selection, names)
         elif verb == "requeue":
@@ -149,6 +152,10 @@ class Desk:
         if counts and not order.dry_run:
             log.info("dead.requeued" if verb == "requeue" else "dead.dropped", sinks=counts)
         return {"dry_run": order.dry_run, "sinks": counts}
+
+    def _check_configured(self, names: Sequence[str]) -> None:
+        if gone := [name for name in names if name not in self._wants]:
+            raise NotKnown(f"the sink {gone[0]} is not in the configuration any more: nobody would deliver to it")
 
     # ------------------------------------------------------------------ sinks and feeds
 

@@ -11,6 +11,8 @@ from builders import NOON, an_event, watermarks
 from fakes import FakeClock
 
 from salesforce_poller.actions import replay
+from salesforce_poller.actions.desk import Desk
+from salesforce_poller.errors import NotKnown
 from salesforce_poller.model import Delivery, Kind, Ordering, Parked, SinkState
 from salesforce_poller.store.pauses import Pause
 from salesforce_poller.store.repairs import BATCH, Owed
@@ -295,6 +297,19 @@ class TestDead:
     async def test_sinks_that_left_the_configuration_are_known(self, store: Store) -> None:
         """What they gave up can still be looked at and dropped."""
         assert await store.repairs.sinks() == ["crm", "log"]
+
+    async def test_nothing_is_requeued_for_a_sink_that_left_the_configuration(self, store: Store) -> None:
+        """Nobody would deliver it, nobody could drop it any more, and its event would be kept for ever."""
+        await happen(store, ANN)
+        await park(store, 1, dead=True)
+        await park(store, 1, dead=True, sink="log")
+        desk = Desk(store, feeds=[], wants={"log": lambda _event: True}, clock=FakeClock())
+        told = "the sink crm is not in the configuration any more: nobody would deliver to it"
+        with pytest.raises(NotKnown, match=told):
+            await desk.take("dead/requeue", {"sink": ["log", "crm"]})
+        assert await desk.take("dead/requeue", {"all": True, "dry_run": True}) == {"dry_run": True, "sinks": {"log": 1}}
+        assert await desk.take("dead/requeue", {"all": True}) == {"dry_run": False, "sinks": {"log": 1}}
+        assert await desk.take("dead/drop", {"sink": "crm"}) == {"dry_run": False, "sinks": {"crm": 1}}
 
 
 class TestPauses:
