@@ -6,9 +6,10 @@ What to send when, and what becomes of it, is decided in ``round.py``; the next 
 """
 
 import asyncio
+import functools
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,14 @@ from salesforce_poller.store.outbox import Outbox, Standing
 ROUND_SIZE = 300
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a round came to: how the store is told, if there is anything to tell, and the report."""
+
+    settle: Callable[[], Awaitable[None]] | None
+    report: DispatchReport
+
+
 class Dispatcher:
     """Delivers to one sink. ``outbox`` must know the sink (``ensure_sinks``)."""
 
@@ -43,6 +52,8 @@ class Dispatcher:
         self._rng = rng
         self._breaker: Breaker | None = None
         self._company = Company()
+        #: What the latest round came to, until it is written down.
+        self._unwritten: _Outcome | None = None
         #: Events that were read while others were sent, and the position they lie behind.
         self._ahead: tuple[int, list[Delivery]] = (-1, [])
 
@@ -67,6 +78,8 @@ class Dispatcher:
 
         Once ``stop`` is set no further send begins. The sink must be open.
         """
+        if self._unwritten is not None:
+            return await self._write_down(self._unwritten)  # the store failed; what was sent need not be sent again
         now = self._clock.now()
         # Of the parked that failed before, as many as can be sent at once: trouble must not hold up the healthy.
         standing = await self._outbox.standing(
@@ -91,7 +104,11 @@ class Dispatcher:
         if (until := self._waits_until(owed, now)) is not None:
             return self._idle(min(until, await self._outbox.next_due(self._name, self._settings.ordering) or until))
         book = Round(state, owed, self._breaker, self._rng, alone=self._sink.one_answer)
-        await self._send_all(book, owed.fresh, stop or asyncio.Event())
+        try:
+            await self._send_all(book, owed.fresh, stop or asyncio.Event())
+        except asyncio.CancelledError:
+            await self._close(book, state)  # what was not answered is sent again, but not what was
+            raise
         return await self._close(book, state)
 
     async def _owed(self, standing: Standing) -> Owed:
@@ -160,8 +177,10 @@ class Dispatcher:
         found = [alerts.gave_up(self._name, closing.park + closing.again, now)]
         if state.paused:
             found.append(alerts.switched_off(self._name, state.paused, state.failing_since or now, now))
+        settle = None
         if closing.park or closing.again or closing.done or state != before:
-            await self._outbox.settle(
+            settle = functools.partial(
+                self._outbox.settle,
                 state,
                 park=closing.park,
                 again=closing.again,
@@ -172,7 +191,15 @@ class Dispatcher:
                 at=now,
             )
         self._breaker = book.breaker
-        return self._report(book, closing, now)
+        return await self._write_down(_Outcome(settle, self._report(book, closing, now)))
+
+    async def _write_down(self, outcome: _Outcome) -> DispatchReport:
+        """Settle a round and forget it. Where the store fails it is kept, and nothing is sent before it is settled."""
+        self._unwritten = outcome
+        if outcome.settle is not None:
+            await outcome.settle()
+        self._unwritten = None
+        return outcome.report
 
     def _report(self, book: Round, closing: Closing, now: datetime) -> DispatchReport:
         parked = [*closing.park, *closing.again]
