@@ -259,12 +259,14 @@ async def _state(connection: AsyncConnection, name: str) -> SinkState:
 
 async def _cursor_at(connection: AsyncConnection, start: Start) -> int:
     """Return the cursor of a sink that begins there."""
-    if start == "beginning":
-        return 0
-    end: int = (await connection.execute(select(func.coalesce(func.max(events.c.position), 0)))).scalar_one()
+    # Where all events were pruned, some sink has passed the last of them.
+    last = func.coalesce(select(func.max(events.c.position)).scalar_subquery(), func.max(sinks.c.cursor), 0)
+    end: int = (await connection.execute(select(last).select_from(sinks))).scalar_one()
     if start == "now":
         return end
-    first = select(func.min(events.c.position)).where(events.c.recorded_at >= start)
+    first = select(func.min(events.c.position))
+    if start != "beginning":
+        first = first.where(events.c.recorded_at >= start)
     position: int | None = (await connection.execute(first)).scalar_one()
     return end if position is None else position - 1
 

@@ -207,6 +207,26 @@ async def test_recent_events_are_found_newest_first(store: Store, outbox: Outbox
     assert await outbox.events(org="other", record="A") == []
 
 
+async def test_only_what_was_pruned_before_a_sink_came_to_it_counts_as_missed(store: Store, outbox: Outbox) -> None:
+    """Not what was read twice and kept once, and not what was gone before a new sink began."""
+    await happen(store, "A")
+    await outbox.settle(SinkState("crm", 1))
+    await happen(store, "A", "B")
+    assert await outbox.missed("crm") == 0
+    await outbox.settle(SinkState("crm", 2))
+    assert await outbox.prune(NOON + SECOND, ["crm"]) == 2
+    starts: dict[str, Start] = {"new": "now", "old": "beginning", "late": NOON}
+    await outbox.ensure_sinks(starts, starts)
+    await happen(store, "C", first=3)
+    starts = {"newer": "now", "older": "beginning", "later": NOON}
+    await outbox.ensure_sinks(starts, starts)
+    for name, waiting in {"crm": 1, "new": 1, "old": 1, "late": 1, "newer": 0, "older": 1, "later": 1}.items():
+        assert (await outbox.missed(name), (await outbox.backlog(name)).waiting) == (0, waiting), name
+    assert await outbox.prune(NOON + SECOND, ["newer"]) == 1
+    await happen(store, "D", first=4)
+    assert await outbox.missed("new") == 1
+
+
 async def test_what_is_parked_is_looked_through_once_to_prune_and_not_for_each_event(
     store: Store, outbox: Outbox, tmp_path: Path
 ) -> None:
