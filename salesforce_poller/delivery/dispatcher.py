@@ -26,6 +26,8 @@ from salesforce_poller.store.outbox import Outbox, Standing
 
 #: Events read in one round: what may be sent twice after a crash.
 ROUND_SIZE = 300
+#: A clock that is so far behind was set back; a clock that is put right bit by bit is not.
+_SET_BACK = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Dispatcher:
         self._rng = rng
         self._breaker: Breaker | None = None
         self._company = Company()
+        #: When it last looked what is owed (machine time, UTC).
+        self._looked_at: datetime | None = None
         #: What the latest round came to, until it is written down.
         self._unwritten: _Outcome | None = None
         #: Events that were read while others were sent, and the position they lie behind.
@@ -81,6 +85,12 @@ class Dispatcher:
         if self._unwritten is not None:
             return await self._write_down(self._unwritten)  # the store failed; what was sent need not be sent again
         now = self._clock.now()
+        if self._looked_at is not None and now < self._looked_at - _SET_BACK:
+            # Whatever waits for an instant would wait for it a second time.
+            self._breaker, self._company = None, Company()
+            state = await self._outbox.sink(self._name)
+            await self._outbox.settle(replace(state, paused=""), back_at=now)  # a pause is left as it is by then
+        self._looked_at = now
         # Of the parked that failed before, as many as can be sent at once: trouble must not hold up the healthy.
         standing = await self._outbox.standing(
             self._name,

@@ -180,6 +180,23 @@ async def test_a_round_that_is_cut_off_writes_down_what_was_answered(house: Hous
     assert (sink.accepted, again.accepted) == ([ids[0], ids[2]], [ids[1], ids[3]])
 
 
+@pytest.mark.parametrize("trouble", ["the sink is down", "one event failed", "a batch waits"])
+async def test_a_clock_that_is_set_back_holds_nothing_up(house: House, trouble: str) -> None:
+    """Or a sink would be left alone until the clock is where it was: for a month, where it was a month ahead."""
+    sink = FakeSink(batch=10, batch_wait=timedelta(seconds=5) if trouble == "a batch waits" else timedelta())
+    sink.answer = fail_on(*("A" if trouble == "one event failed" else "ABCDEF"))
+    ids = await house.happen(*"ABCDEF")
+    dispatcher = house.dispatcher(sink)
+    [*_, report] = await house.until_quiet_or_parked(dispatcher)
+    assert report.wait is not None
+    sink.answer = fail_on()
+    house.clock.set(house.clock.now() - timedelta(days=30))
+    house.clock.advance(report.wait)
+    reports = await house.until_quiet(dispatcher)
+    assert sum(each.wait or 0 for each in reports) <= 6
+    assert sorted(sink.accepted) == ids
+
+
 async def test_more_than_a_round_is_taken_round_by_round(house: House) -> None:
     """The report says that there may be more."""
     sink = FakeSink(concurrency=1, batch=ROUND_SIZE)
