@@ -9,6 +9,7 @@ import http.client
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -63,7 +64,7 @@ def _post(holder: Holder, order: str, said: Mapping[str, Any]) -> dict[str, Any]
     connection = http.client.HTTPConnection(holder.host, holder.port, timeout=_TIMEOUT)
     try:
         headers = {"Authorization": f"Bearer {holder.key}", "Content-Type": "application/json"}
-        connection.request("POST", f"/api/{order}", orjson.dumps(said), headers)
+        connection.request("POST", f"/api/{quote(order)}", orjson.dumps(said), headers)
         answer = connection.getresponse()
         body = answer.read()
     finally:

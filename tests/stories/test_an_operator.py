@@ -201,7 +201,9 @@ async def test_what_was_given_up_is_seen_requeued_and_replayed_under_the_same_id
         first, again = site.got(lead)[:2], site.got(lead)[2:]
         assert [one["replay"] for one in again] == [True, True]
         assert [{key: value for key, value in one.items() if key != "replay"} for one in again] == first
-        assert "there is no sink named crm; there is hook" in await site.type("sinks", "pause", "crm", code=1)
+        for name in ("crm", "büro", "my hook", "hook?"):
+            told = await site.type("sinks", "pause", name, code=1)
+            assert f"there is no sink named {name}; there is hook" in told
 
 
 async def test_a_feed_is_polled_now_paused_and_resumed(tmp_path: Path) -> None:
