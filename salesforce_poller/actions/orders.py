@@ -5,6 +5,7 @@ it is said in one line that names the key.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -28,7 +29,9 @@ def _one_or_more(value: Any) -> Any:
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_LONGEST_REASON)]
-Position = Annotated[int, Field(ge=0, strict=True)]
+#: The largest number that the store knows.
+_LARGEST = 2**63 - 1
+Position = Annotated[int, Field(ge=0, le=_LARGEST, strict=True)]
 
 
 class Wanted(BaseModel):
@@ -69,7 +72,7 @@ class Look(Wanted):
 
     limit: Annotated[int, Field(ge=1, le=10_000)] = 50
     #: Of events: the first ones behind this position of the store, instead of the newest.
-    after: Annotated[int, Field(ge=0)] | None = None
+    after: Annotated[int, Field(ge=0, le=_LARGEST)] | None = None
 
 
 class Repair(Wanted):
@@ -140,15 +143,13 @@ def _problem(found: Any, known: str) -> str:
 def _instant(key: str, said: str | None, now: datetime) -> datetime | None:
     if said is None:
         return None
-    try:
+    with suppress(ValueError, OverflowError):  # it is no span, or reaches back beyond the first year
         return now - parse_span(said)
-    except ValueError:
-        pass
     try:
         found = datetime.fromisoformat(said)
-    except ValueError as exc:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as exc:
         raise NotUnderstood(
             f"{key}: should be a time such as 2026-11-21T10:00:00Z (UTC where it does not say), or a span such as 2h "
             "for so long ago"
         ) from exc
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -54,6 +54,9 @@ def test_times_are_utc_where_they_do_not_say(text: str) -> None:
         (orders.Replay, {"record": ["a"]}, "record: Input should be a valid string"),
         (orders.Replay, {"sink": []}, "sink: should hold at least one"),
         (orders.Replay, {"after": -1}, "after: Input should be greater than or equal to 0"),
+        (orders.Replay, {"after": 2**63}, "after: Input should be less than or equal to 9223372036854775807"),
+        (orders.Replay, {"through": 2**63}, "through: Input should be less than or equal to 9223372036854775807"),
+        (orders.Look, {"after": "9223372036854775808"}, "after: Input should be less than or equal to"),
         (orders.Look, {"limit": "many"}, "limit: Input should be a valid integer"),
         (orders.Look, {"limit": "10001"}, "limit: Input should be less than or equal to 10000"),
         (orders.Nothing, {"reason": "lunch"}, "reason: unknown key; there is none"),
@@ -69,10 +72,11 @@ def test_what_is_wrong_is_told_with_its_key(kind: type[BaseModel], said: dict[st
 
 
 @pytest.mark.parametrize("key", ["since", "until"])
-def test_what_is_no_time_is_told_with_what_would_be_one(key: str) -> None:
-    """For programs and people alike."""
+@pytest.mark.parametrize("text", ["yesterday", "800000d", "0001-01-01T00:00:00+14:00"])
+def test_what_is_no_time_is_told_with_what_would_be_one(key: str, text: str) -> None:
+    """For programs and people alike, also when it lies before the first year or beyond the last."""
     with pytest.raises(NotUnderstood, match=rf"^{key}: should be a time such as 2026-11-21T10:00:00Z .* 2h"):
-        orders.read(orders.Look, {key: "yesterday"}).selection(NOON)
+        orders.read(orders.Look, {key: text}).selection(NOON)
 
 
 def test_an_empty_span_of_time_is_a_mistake() -> None:
