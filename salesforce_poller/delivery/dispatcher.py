@@ -20,7 +20,7 @@ from salesforce_poller.delivery.company import Company
 from salesforce_poller.delivery.projection import Projection
 from salesforce_poller.delivery.round import Closing, Owed, Round
 from salesforce_poller.errors import StoreError
-from salesforce_poller.model import Delivery, DispatchReport, Ordering, Receipt, SinkState, Verdict
+from salesforce_poller.model import Delivery, DispatchReport, Ordering, Parked, Receipt, SinkState, Verdict
 from salesforce_poller.sinks.base import Sink, SinkSettings
 from salesforce_poller.store.outbox import Outbox, Standing
 
@@ -223,7 +223,7 @@ class Dispatcher:
             filtered=closing.filtered,
             wait=None if probe_at is None else max(0.0, (probe_at - now).total_seconds()),
             busy=not (book.breaker.is_open or closing.state.paused),
-            detail=closing.state.paused or closing.state.last_error,
+            detail=closing.state.paused or _why(parked) or closing.state.last_error,
         )
 
     def _idle(self, until: datetime | None) -> DispatchReport:
@@ -243,3 +243,12 @@ class Dispatcher:
             for each in waits:
                 each.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _why(parked: Sequence[Parked]) -> str:
+    """Say why events failed, best of one that was given up; empty where none did, but for those held behind others.
+
+    A sink that has accepted something since is not failing any more, but its log should still say what happened.
+    """
+    failed = [each for each in parked if each.delivery.attempts]
+    return next((each.detail for each in failed if each.dead), failed[0].detail if failed else "")

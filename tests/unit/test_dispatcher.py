@@ -222,7 +222,7 @@ async def test_one_failing_record_does_not_hold_up_the_others(house: House) -> N
     first, second, other = await house.happen("A", "A", "B")
     dispatcher = house.dispatcher(sink)
     report = await dispatcher.dispatch_once()
-    assert (report.delivered, report.parked, report.detail) == (1, 2, "")
+    assert (report.delivered, report.parked, report.detail) == (1, 2, LATER.detail)
     [third] = await house.happen("A")
     await dispatcher.dispatch_once()
     sink.answer = fail_on()
@@ -468,6 +468,7 @@ async def test_an_event_that_when_cannot_judge_is_parked_for_all_to_see(house: H
     report = await house.dispatcher(sink, when=BROKEN).dispatch_once()
     assert [each.key for [each] in sink.sends] == ["B"]
     assert (report.delivered, report.parked, report.filtered) == (1, 2, 1)
+    assert report.detail == "when: no such field: Amount"
     state = await house.store.outbox.sink("crm")
     assert (state.cursor, state.failing_since, state.paused) == (4, None, "")
     soon = house.clock.now() + timedelta(minutes=1)
