@@ -26,7 +26,7 @@ doors = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Watches Salesforce orgs by polling and delivers every created, updated, deleted, merged and undeleted "
-    "record to webhooks, stdout and files: at least once, and in order per record.",
+    "record to webhooks, queues, databases, files and stdout: at least once, and in order per record.",
 )
 
 
