@@ -29,16 +29,19 @@ the message as :class:`Facts`; ``salesforce/troubles.py`` has the table they com
 library only.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 #: Foreign text (bodies, driver messages) is cut to this many characters before it may reach a log or a person.
 FOREIGN_TEXT_LIMIT = 300
+#: Control characters; the invisible ones that letters of some scripts need are none.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def capped(text: str, limit: int = FOREIGN_TEXT_LIMIT) -> str:
-    """Return foreign text on one line and at most ``limit`` characters long."""
-    line = " ".join(text.split())
+    """Return foreign text on one line, at most ``limit`` characters long, and without what commands a terminal."""
+    line = _CONTROL.sub("\ufffd", " ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
