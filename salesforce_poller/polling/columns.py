@@ -1,6 +1,7 @@
 """Which columns a feed selects at the moment: asks describe at start, every hour and when a field was refused.
 
-Called by ``poller.py`` and ``check.py``; ``schema.py`` does the choosing.
+Called by ``poller.py`` and ``check.py``; ``schema.py`` does the choosing. What describe says of the columns is kept in
+``store/described.py``, for those who only see events.
 """
 
 import math
@@ -17,6 +18,7 @@ from salesforce_poller.polling import schema
 from salesforce_poller.salesforce import troubles
 from salesforce_poller.salesforce.describe import ObjectInfo
 from salesforce_poller.salesforce.questions import Questions
+from salesforce_poller.store.described import Described
 
 log = structlog.get_logger()
 
@@ -31,12 +33,17 @@ _NO_SUCH_COLUMN = re.compile(r"No such column '([^']+)' on (?:entity|sobject of 
 class Columns:
     """The present schema of one feed."""
 
-    def __init__(self, object_name: str, wanted: Sequence[str] | None, *, org: Questions, clock: Clock) -> None:
+    def __init__(
+        self, object_name: str, wanted: Sequence[str] | None, *, org: Questions, kept: Described, clock: Clock
+    ) -> None:
         self._object = object_name
         self._wanted = wanted
         self._org = org
+        self._kept_in = kept
         self._clock = clock
         self._schema: schema.Schema | None = None
+        #: The one that is in the store.
+        self._kept: schema.Schema | None = None
         #: What the last describe failed with; empty when it worked.
         self._failing = ""
         self._described_at = 0.0
@@ -45,10 +52,18 @@ class Columns:
         self._told: tuple[str, ...] = ()
 
     async def current(self) -> schema.Schema:
-        """Return the schema, described anew when it is due.
+        """Return the schema, described anew when it is due, once it is kept for those who only see events.
 
-        Raises what ``Org.describe`` raises, but only where there is no schema to go on with.
+        Raises what ``Org.describe`` raises, but only where there is no schema to go on with; and StoreError.
         """
+        found = await self._present()
+        if found is not self._kept:
+            types = {path: found.types[path] for path in found.visible}
+            await self._kept_in.keep(self._org.name, self._object, types)
+            self._kept = found
+        return found
+
+    async def _present(self) -> schema.Schema:
         now = self._clock.monotonic()
         if self._schema is not None and now < self._due_at:
             return self._schema

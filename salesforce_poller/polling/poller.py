@@ -88,7 +88,7 @@ class Feed:
         self._rng = rng
         self._report = report
         self._roomy = roomy
-        self._columns = Columns(object_name, settings.fields, org=org, clock=clock)
+        self._columns = Columns(object_name, settings.fields, org=org, kept=store.described, clock=clock)
         self._intake = Intake(object_name, settings, org=org, store=store, clock=clock, stop=stop)
         self._replication = Replication(object_name, org)
         #: True from the beginning of a turn until one has worked out: it is due again as soon as it is free.

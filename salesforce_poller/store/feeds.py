@@ -17,6 +17,7 @@ from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope
 from salesforce_poller.model import Event, Sighting, Watermarks
 from salesforce_poller.store import appending, codec, troubles
 from salesforce_poller.store.database import Database
+from salesforce_poller.store.described import Described
 from salesforce_poller.store.tables import feeds, sightings
 
 #: Ids in one lookup, and rows in one prune: keeps statements and locks short.
@@ -43,6 +44,7 @@ class Feeds:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.described = Described(database)
         self._ids: dict[tuple[str, str], int] = {}
         #: When it was last written of a feed that it works, with nothing else written of it or its org since.
         self._noted: dict[tuple[str, str], datetime] = {}

@@ -28,6 +28,7 @@ class Store:
     def __init__(self, path: str, *, writable: bool = True, keys: Sequence[SecretStr] = ()) -> None:
         self._database = Database(path, writable=writable)
         self.feeds = Feeds(self._database)
+        self.described = self.feeds.described
         self.outbox = Outbox(self._database)
         self.repairs = Repairs(self._database)
         self.pauses = Pauses(self._database)

@@ -11,6 +11,7 @@ orgs        what an org said of its limits, and whether it     one row an org
 troubles    what is wrong, until it is over                    one row a feed or org in trouble
 secrets     what must be remembered and not be read            one row a secret
 pauses      feeds that a person paused                         one row a paused feed
+described   what describe says of the fields of each feed      one row a feed
 """
 
 from datetime import UTC, datetime, timedelta
@@ -199,4 +200,12 @@ pauses = Table(
     Column("object", String, primary_key=True),
     Column("why", Text, nullable=False),
     Column("since", Instant, nullable=False),  # machine time
+)
+
+described = Table(
+    "described",
+    metadata,
+    Column("org", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("types", Text, nullable=False),  # JSON: lists of types by path
 )
