@@ -122,6 +122,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
         dispatchers = []
         for name, sink_settings in config.sinks.items():
             sink = catalogue.build(sink_settings, clock)
+            sink.learn(store.described.of)
             dispatchers.append(Dispatcher(name, sink_settings, sink, store.outbox, clock=clock, rng=rng))
         upkeep = Upkeep(
             store,

@@ -6,7 +6,7 @@ one, listed in ``catalogue.py``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -75,6 +75,10 @@ class Dressed:
         return found
 
 
+#: Tells what describe says of an object, by the names of org and object: the types of its fields by path, several where
+#: a path leads to objects that do not agree; None when nothing is known. Raises StoreError.
+Describe = Callable[[str, str], Awaitable[Mapping[str, Sequence[str]] | None]]
+
 SettingsT = TypeVar("SettingsT", bound=SinkSettings)
 
 
@@ -104,6 +108,9 @@ class Sink(ABC, Generic[SettingsT]):
     def one_answer(self) -> bool:
         """Whether the answer to a send counts for all of its events; then one that failed before is sent alone."""
         return False
+
+    def learn(self, describe: Describe) -> None:
+        """Take what tells the types of fields, before :meth:`open`; a sink keeps it if types mean something to it."""
 
     async def open(self) -> None:
         """Make what must live in the running loop. Does not talk to the other side, so it cannot fail on it."""

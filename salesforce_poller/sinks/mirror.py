@@ -3,48 +3,29 @@
 Called by ``sql.py``, which runs the statements. An object is a table, a record a row, a field a column of the same name
 (``"Owner.Name"`` for a field of a parent). Columns of our own begin with ``_``, which no name in Salesforce does.
 
-A value is never altered or refused for its type. SQLite gets columns without a type, which hold whatever comes. In
-PostgreSQL a column is ``boolean`` or ``numeric`` as long as nothing else was seen, and ``text`` from then on; dates and
-times stay the text that Salesforce sent, which sorts as it should. Every value travels as text and is cast to what the
-column is by then, so that a column to which somebody has given another type is served as well.
+A table has a column for each field that describe tells, before there is a value in it, and one for each field of a
+record that describe does not tell; none is ever dropped. Their types are thought out in ``mirror_columns.py``. To
+PostgreSQL every value travels as text and is cast to what the column is by then, so that a column to which somebody has
+given another type is served as well.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from salesforce_poller.model import Kind
+from salesforce_poller.sinks import mirror_columns
+from salesforce_poller.sinks.mirror_columns import Column, Columns, Database, short
 
 #: Events that are about no record, such as gaps.
 NOTICES = "_notices"
-#: PostgreSQL cuts longer names off without a word, and two of them might then be one.
-_LONGEST_NAME = 63
-_TAIL = 8
 
 
 class NoMirrorError(Exception):
     """There is such a table, and it is none of ours."""
-
-
-class Database(Enum):
-    """Whose SQL it is."""
-
-    POSTGRESQL = "postgresql"
-    SQLITE = "sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column as the database has it."""
-
-    name: str
-    #: In the database's own words; empty in SQLite where it has none.
-    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +34,7 @@ class Table:
 
     #: As it is written in a statement: quoted, and with its schema.
     name: str
-    #: By name in small letters: an API name whose letters changed case is still the same field.
-    columns: Mapping[str, Column] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +88,21 @@ def row(event: Mapping[str, Any], synced_at: str) -> Row:
     return Row(data["object"], own, fields)
 
 
-def changes(table: Table, rows: Sequence[Row], database: Database) -> list[str]:
-    """Return the statements that make a table fit for these rows of it; none when it is.
+def changes(table: Table, rows: Sequence[Row], described: Columns, database: Database) -> list[str]:
+    """Return the statements that make a table fit for these rows of it, and give it what is described; none when it is.
 
     Raises:
         NoMirrorError: there is such a table, and it is none of ours.
     """
     own = _OF_NOTICES if rows[0].table == NOTICES else OWN
     if not table.columns:
-        return [_create(table.name, own, database), *_fitting(Table(table.name, _as_columns(own)), rows, database)]
+        made = Table(table.name, _as_columns(own))
+        return [_create(table.name, own, database), *_fitting(made, rows, described, database)]
     if lacking := [name for name in own if name.lower() not in table.columns]:
         raise NoMirrorError(
             f"the table {table.name} is no mirror (it has no column {lacking[0]}); choose another prefix or schema"
         )
-    return _fitting(table, rows, database)
+    return _fitting(table, rows, described, database)
 
 
 def upsert(table: Table, one: Row, database: Database) -> tuple[str, list[Any]]:
@@ -132,7 +113,8 @@ def upsert(table: Table, one: Row, database: Database) -> tuple[str, list[Any]]:
     """
     named = {**one.own, **dict(_of(table, one.fields))}
     columns = tuple(table.columns[name.lower()] for name in named)
-    return _statement(table.name, columns, database), [_value(value, database) for value in named.values()]
+    values = [_value(value, column, database) for value, column in zip(named.values(), columns, strict=True)]
+    return _statement(table.name, columns, database), values
 
 
 @lru_cache(maxsize=1_000)
@@ -157,16 +139,6 @@ def _statement(table: str, columns: tuple[Column, ...], database: Database) -> s
 def quoted(name: str) -> str:
     """Return a name as an identifier: reserved words, dots and letters of either case are just letters in it."""
     return '"' + name.replace('"', '""') + '"'
-
-
-@lru_cache(maxsize=10_000)
-def short(name: str) -> str:
-    """Return a name that every database takes; a long one keeps its beginning, and an end that tells it from others."""
-    encoded = name.encode()
-    if len(encoded) <= _LONGEST_NAME:
-        return name
-    digest = hashlib.sha256(encoded).hexdigest()[:_TAIL]
-    return f"{encoded[: _LONGEST_NAME - _TAIL - 1].decode(errors='ignore')}~{digest}"
 
 
 def _flat(record: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
@@ -195,23 +167,24 @@ def _create(name: str, own: Mapping[str, str], database: Database) -> str:
     return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}, PRIMARY KEY ({_names(list(own)[:2])}))"
 
 
-def _fitting(table: Table, rows: Sequence[Row], database: Database) -> list[str]:
-    """Return what adds and widens columns. A column is added with its first value: null says nothing of its type."""
-    wanted: dict[str, Column] = {}
+def _fitting(table: Table, rows: Sequence[Row], described: Columns, database: Database) -> list[str]:
+    """Return what adds and widens columns. Where nothing is described, null adds none: it says nothing of a type."""
+    wanted = {key: column for key, column in described.items() if key not in table.columns}
     for path, value in ((path, value) for one in rows for path, value in one.fields.items() if value is not None):
-        name, kind = short(path), _type(value, database)
+        name = short(path)
         known = wanted.get(name.lower()) or table.columns.get(name.lower())
         if known is None:
-            wanted[name.lower()] = Column(name, kind)
-        elif kind and known.type in ("boolean", "numeric") and known.type != kind:
-            wanted[name.lower()] = Column(known.name, "text")
+            wanted[name.lower()] = Column(name, mirror_columns.of_value(value, database))
+        elif (kind := mirror_columns.widened(known.type, value, database)) != known.type:
+            wanted[name.lower()] = Column(known.name, kind)
     steps = []
     for key, column in wanted.items():
-        name = quoted(column.name)
-        if key not in table.columns:
+        name, known = quoted(column.name), table.columns.get(key)
+        if known is None:
             steps.append(f"ADD COLUMN {name} {column.type}".rstrip())
-        elif column.type != table.columns[key].type:
-            steps.append(f"ALTER COLUMN {name} TYPE text USING {name}::text")
+        else:
+            using = mirror_columns.conversion(name, known.type, column.type)
+            steps.append(f"ALTER COLUMN {name} TYPE {column.type} USING {using}")
     if database is Database.POSTGRESQL and steps:
         steps = [", ".join(steps)]  # SQLite takes one at a time
     return [f"ALTER TABLE {table.name} {step}" for step in steps]
@@ -227,21 +200,18 @@ def _in_sqlite(words: str) -> str:
     return " ".join([{"bigint": "INTEGER", "boolean": "INTEGER"}.get(kind, "TEXT"), *rest])
 
 
-def _type(value: Any, database: Database) -> str:
-    if database is Database.SQLITE:
-        return ""
-    return "boolean" if isinstance(value, bool) else "numeric" if isinstance(value, int | float) else "text"
-
-
 def _place(number: int, column: Column, database: Database) -> str:
     return f"?{number}" if database is Database.SQLITE else f"${number}::text::{column.type}"
 
 
-def _value(value: Any, database: Database) -> Any:
-    """Return a value as its driver takes it: SQLite as it is, PostgreSQL as text. What is no plain value is JSON."""
+def _value(value: Any, column: Column, database: Database) -> Any:
+    """Return a value as its driver takes it. What is no plain value is JSON, and for a column of text, numbers are.
+
+    SQLite itself would make text of a number with 15 digits.
+    """
     if value is None or isinstance(value, str):
         return value
-    if database is Database.SQLITE and isinstance(value, bool | int | float):
+    if database is Database.SQLITE and column.type != "TEXT" and isinstance(value, bool | int | float):
         return value
     return orjson.dumps(value).decode()
 

@@ -1,14 +1,16 @@
 """A mirror: one table per object in PostgreSQL or SQLite, one row per record, kept as the org has it.
 
 What the tables look like and how a row is brought up to date is thought out in ``mirror.py``; what an error means, in
-``sql_errors.py``; the connection is in ``sql_door.py``. A send is one transaction; when a row of it is refused, the
+``sql_errors.py``; the connection is in ``sql_door.py``. What fields there are, and of which types, it is told by a
+function that looks into the store: for objects of which that knows nothing (events from before it did, ``send-test``),
+columns are made of the values that come. A send is one transaction; when a row of it is refused, the
 same is done again row by row, so that only that one is. To write an event twice changes nothing: a lost answer is no
 harm.
 """
 
 import asyncio
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,10 +18,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from salesforce_poller.errors import StoreError, capped
 from salesforce_poller.model import Receipt, Verdict
-from salesforce_poller.sinks import mirror, sql_errors
-from salesforce_poller.sinks.base import Dressed, Sink, SinkSettings, Span
+from salesforce_poller.sinks import mirror, mirror_columns, sql_errors
+from salesforce_poller.sinks.base import Describe, Dressed, Sink, SinkSettings, Span
 from salesforce_poller.sinks.mirror import Row
+from salesforce_poller.sinks.mirror_columns import Columns
 from salesforce_poller.sinks.sql_door import TROUBLE, Door
 
 _SQLITE = "sqlite:///"
@@ -63,16 +67,26 @@ class SqlSettings(SinkSettings):
         url = self.url.get_secret_value()
         return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
+    def sends(self, path: str) -> bool:
+        """Say whether the field of this path is one of ``fields``, or below one."""
+        whole = f"{path.casefold()}."
+        return self.fields is None or any(whole.startswith(f"{each.casefold()}.") for each in self.fields)
+
 
 class Sql(Sink[SqlSettings]):
     """One database, over one connection."""
 
     _door: Door | None = None
+    _describe: Describe | None = None
 
     @property
     def batch(self) -> int:
         """One transaction for many rows."""
         return 500
+
+    def learn(self, describe: Describe) -> None:
+        """Make columns of what this tells; it is asked for every send, since fields appear at any time."""
+        self._describe = describe
 
     async def open(self) -> None:
         """Prepare for connecting, which the first send does."""
@@ -93,12 +107,27 @@ class Sql(Sink[SqlSettings]):
         now = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         rows = [mirror.row(each.cloudevent, now) for each in events]
         try:
+            described = await self._described(rows, door)
+        except StoreError as exc:
+            return [Receipt(Verdict.TRY_LATER, capped(f"cannot tell what columns there are: {exc}"))] * len(events)
+        try:
             async with asyncio.timeout(self._settings.timeout.total_seconds()):
-                return await _keep(door, rows, [each.key for each in events])
+                return await _keep(door, rows, [each.key for each in events], described)
         except TROUBLE as exc:
             receipt = door.judge(exc)
         await door.drop()
         return [receipt] * len(events)
+
+    async def _described(self, rows: Sequence[Row], door: Door) -> dict[str, Columns]:
+        """Return the columns that tables shall have, by the tables' names. Raises StoreError."""
+        if self._describe is None:
+            return {}
+        told: dict[str, list[Mapping[str, Sequence[str]]]] = {}
+        for table, org in sorted({(row.table, row.own["_org"]) for row in rows if row.table != mirror.NOTICES}):
+            if (fields := await self._describe(org, table)) is not None:
+                kept = {path: types for path, types in fields.items() if self._settings.sends(path)}
+                told.setdefault(table, []).append(kept)
+        return {table: mirror_columns.described(objects, door.database) for table, objects in told.items()}
 
     async def probe(self) -> Receipt:
         """Say whether tables can be made and written."""
@@ -134,19 +163,23 @@ class Sql(Sink[SqlSettings]):
             self._door = None
 
 
-async def _keep(door: Door, rows: Sequence[Row], keys: Sequence[str]) -> list[Receipt]:
+async def _keep(
+    door: Door, rows: Sequence[Row], keys: Sequence[str], described: Mapping[str, Columns]
+) -> list[Receipt]:
     try:
-        await door.write(rows)
+        await door.write(rows, described)
         await door.commit()
     except TROUBLE as exc:
         if not sql_errors.is_about_a_row(door.judge(exc)):
             raise
         await door.rollback()
-        return await _keep_one_by_one(door, rows, keys)
+        return await _keep_one_by_one(door, rows, keys, described)
     return [Receipt(Verdict.ACCEPTED)] * len(rows)
 
 
-async def _keep_one_by_one(door: Door, rows: Sequence[Row], keys: Sequence[str]) -> list[Receipt]:
+async def _keep_one_by_one(
+    door: Door, rows: Sequence[Row], keys: Sequence[str], described: Mapping[str, Columns]
+) -> list[Receipt]:
     """Write what can be written; behind a row that was refused, nothing more of its record."""
     receipts: list[Receipt] = []
     refused: set[str] = set()
@@ -156,7 +189,7 @@ async def _keep_one_by_one(door: Door, rows: Sequence[Row], keys: Sequence[str])
             continue
         savepoint = await door.savepoint()
         try:
-            await door.write([row])
+            await door.write([row], described)
             await savepoint.commit()
             receipts.append(Receipt(Verdict.ACCEPTED))
         except TROUBLE as exc:

@@ -8,7 +8,7 @@ What the statements are is decided in ``mirror.py``. Everything here may raise o
 import asyncio
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import groupby
@@ -22,7 +22,8 @@ from sqlalchemy.pool import NullPool
 
 from salesforce_poller.model import Receipt
 from salesforce_poller.sinks import mirror, sql_errors
-from salesforce_poller.sinks.mirror import Column, Database, NoMirrorError, Row, Table
+from salesforce_poller.sinks.mirror import NoMirrorError, Row, Table
+from salesforce_poller.sinks.mirror_columns import Column, Columns, Database, short
 
 #: What may go wrong between us and a database.
 TROUBLE = (SQLAlchemyError, sqlite3.Error, OSError, NoMirrorError)
@@ -71,12 +72,15 @@ class Door:
         #: As they were last seen, by name without the prefix.
         self._tables: dict[str, Table] = {}
 
-    async def write(self, rows: Sequence[Row]) -> None:
-        """Bring rows up to date in the order of their events; those that are alike, together."""
+    async def write(self, rows: Sequence[Row], described: Mapping[str, Columns]) -> None:
+        """Bring rows up to date in the order of their events; those that are alike, together.
+
+        ``described`` are columns that a table shall have, by its name without the prefix.
+        """
         connection = await self._connected()
         for name, together in groupby(rows, key=lambda row: row.table):
             of_table = list(together)
-            table = await self._table(connection, name, of_table)
+            table = await self._table(connection, name, of_table, described.get(name, {}))
             made = [mirror.upsert(table, row, self.database) for row in of_table]
             for statement, alike in groupby(made, key=lambda one: one[0]):
                 await connection.exec_driver_sql(statement, [tuple(values) for _, values in alike])
@@ -149,22 +153,22 @@ class Door:
             self._connection = await self._engine.connect()
         return self._connection
 
-    async def _table(self, connection: AsyncConnection, name: str, rows: Sequence[Row]) -> Table:
+    async def _table(self, connection: AsyncConnection, name: str, rows: Sequence[Row], described: Columns) -> Table:
         """Return the table, made or changed so that these rows fit."""
         table = self._tables.get(name) or await self._look(connection, name)
-        if mirror.changes(table, rows, self.database):
+        if mirror.changes(table, rows, described, self.database):
             if self.database is Database.POSTGRESQL:
                 await connection.exec_driver_sql(_CHANGING)
                 await self._make_schema(connection)
                 table = await self._look(connection, name)  # somebody else may have been faster
-            for statement in mirror.changes(table, rows, self.database):
+            for statement in mirror.changes(table, rows, described, self.database):
                 await connection.exec_driver_sql(statement)
             table = await self._look(connection, name)
         self._tables[name] = table
         return table
 
     async def _look(self, connection: AsyncConnection, name: str) -> Table:
-        own = mirror.short(self._prefix + name)
+        own = short(self._prefix + name)
         found: Any
         if self.database is Database.SQLITE:
             found = await connection.exec_driver_sql("SELECT name, type FROM pragma_table_info(?1)", (own,))

@@ -10,7 +10,7 @@ from typing import Any
 
 from salesforce_poller.errors import capped
 from salesforce_poller.model import Receipt, Verdict
-from salesforce_poller.sinks.mirror import Database
+from salesforce_poller.sinks.mirror_columns import Database
 
 #: By the beginning of the code, the longest first: is it a matter of the moment, of the whole sink, or of this row?
 _POSTGRESQL = {

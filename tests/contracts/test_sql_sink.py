@@ -23,7 +23,8 @@ from sink_contract import SinkContract, dressed, verdicts
 from salesforce_poller.model import Kind, Receipt, Verdict
 from salesforce_poller.sinks import mirror
 from salesforce_poller.sinks.base import Dressed
-from salesforce_poller.sinks.mirror import Database, Table
+from salesforce_poller.sinks.mirror import Table
+from salesforce_poller.sinks.mirror_columns import Database
 from salesforce_poller.sinks.sql import Sql, SqlSettings
 
 HARD = {
@@ -64,7 +65,7 @@ class TestPostgres(BrokerContract):
         postgres_server.start()
         self.schema = f"t{secrets.token_hex(6)}"
         table = Table(f'{self.schema}."Lead"')
-        [made] = mirror.changes(table, [mirror.row(dressed(record=None).cloudevent, "")], Database.POSTGRESQL)
+        [made] = mirror.changes(table, [mirror.row(dressed(record=None).cloudevent, "")], {}, Database.POSTGRESQL)
         self.sql(f"CREATE SCHEMA {self.schema}; {made}; {DIARY.format(self.schema)}")
 
     def sql(self, text: str, *values: Any) -> list[Any]:
