@@ -119,11 +119,7 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
             fleets.append(Fleet(name, members, seat=Seat(org), budget=budget, clock=clock))
         await _ensure_sinks(store, config, clock)
         await _resume_sinks(store, list(config.sinks))
-        dispatchers = []
-        for name, sink_settings in config.sinks.items():
-            sink = catalogue.build(sink_settings, clock)
-            sink.learn(store.described.of)
-            dispatchers.append(Dispatcher(name, sink_settings, sink, store.outbox, clock=clock, rng=rng))
+        dispatchers = _dispatchers(config, store, clock, rng)
         upkeep = Upkeep(
             store,
             feeds=_watched(config),
@@ -132,6 +128,16 @@ async def build(config: Config, *, clock: Clock, rng: random.Random) -> AsyncIte
             clock=clock,
         )
         yield App(orgs, store, fleets, dispatchers, upkeep, stop)
+
+
+def _dispatchers(config: Config, store: Store, clock: Clock, rng: random.Random) -> list[Dispatcher]:
+    """Make every sink and what feeds it. Sinks never see the org; what describe says, they hear from the store."""
+    found = []
+    for name, settings in config.sinks.items():
+        sink = catalogue.build(settings, clock)
+        sink.learn(store.described.of)
+        found.append(Dispatcher(name, settings, sink, store.outbox, clock=clock, rng=rng))
+    return found
 
 
 async def run(config: Config, *, clock: Clock, rng: random.Random, stop: asyncio.Event) -> int:
