@@ -251,6 +251,8 @@ async def _deliver(app: App, dispatcher: Dispatcher) -> None:
     app.store.feeds.on_events(wake.set)
     app.store.repairs.on_owed(wake.set)
     app.store.outbox.on_events(wake.set)
+    app.store.outbox.on_pause(dispatcher.cut_short)
+    app.store.outbox.on_pause(lambda _sink: wake.set())
     while not app.stop.is_set():
         try:
             await dispatcher.run(wake, app.stop, telemetry.dispatched)

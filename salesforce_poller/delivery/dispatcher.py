@@ -53,6 +53,7 @@ class Dispatcher:
         self._clock = clock
         self._rng = rng
         self._breaker: Breaker | None = None
+        self._cut_short = False
         self._company = Company()
         #: When it last looked what is owed (machine time, UTC).
         self._looked_at: datetime | None = None
@@ -77,6 +78,10 @@ class Dispatcher:
         finally:
             await self._sink.close()
 
+    def cut_short(self, sink: str) -> None:
+        """Let the round in hand, if it is this sink's, end with the sends in hand: the sink was paused."""
+        self._cut_short = self._cut_short or sink == self._name
+
     async def dispatch_once(self, stop: asyncio.Event | None = None) -> DispatchReport:
         """Deliver one round: what is due again, and the next events behind the cursor.
 
@@ -84,6 +89,7 @@ class Dispatcher:
         """
         if self._unwritten is not None:
             return await self._write_down(self._unwritten)  # the store failed; what was sent need not be sent again
+        self._cut_short = False
         now = self._clock.now()
         if self._looked_at is not None and now < self._looked_at - _SET_BACK:
             # Whatever waits for an instant would wait for it a second time.
@@ -166,7 +172,7 @@ class Dispatcher:
 
     async def _send_some(self, book: Round, stop: asyncio.Event) -> None:
         limit = 1 if book.probing else self._sink.batch
-        while not stop.is_set() and (sent := book.take(limit)):
+        while not (stop.is_set() or self._cut_short) and (sent := book.take(limit)):
             receipts = await self._send(sent)
             book.answer(sent, receipts, self._clock.now())
 

@@ -57,10 +57,15 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._listeners: list[Callable[[], None]] = []
+        self._pause_listeners: list[Callable[[str], None]] = []
 
     def on_events(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever new alerts are on disk; ``Feeds`` tells of all other events."""
         self._listeners.append(listener)
+
+    def on_pause(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener`` with the name of a sink whenever somebody paused it."""
+        self._pause_listeners.append(listener)
 
     async def ensure_sinks(self, names: Iterable[str], starts: Mapping[str, Start] | None = None) -> None:
         """Make sure these sinks are known; one never seen before begins where ``starts`` says, if not now."""
@@ -179,6 +184,8 @@ class Outbox:
     async def pause(self, sink: str, why: str) -> None:
         """Let the sink take nothing until :meth:`resume`; its cursor stays."""
         await self._set_paused(sink, why, by_person=True)
+        for listener in self._pause_listeners:
+            listener(sink)
 
     async def resume(self, sink: str, *, forgive: bool = True) -> None:
         """End a pause, whoever asked for it.

@@ -197,6 +197,31 @@ async def test_a_clock_that_is_set_back_holds_nothing_up(house: House, trouble: 
     assert sorted(sink.accepted) == ids
 
 
+async def test_a_pause_ends_the_round_in_hand(house: House) -> None:
+    """A slow sink could otherwise be sent hundreds of events after a person said stop."""
+    sink = FakeSink(concurrency=1)
+    ids = await house.happen(*"ABCDEF")
+    dispatcher = house.dispatcher(sink)
+    house.store.outbox.on_pause(dispatcher.cut_short)
+    send = sink.send
+
+    async def send_and_pause(events: Sequence[Dressed]) -> list[Receipt]:
+        if len(sink.sends) == 1:
+            await house.store.outbox.pause("other", "another sink")
+        if len(sink.sends) == 2:
+            await house.store.outbox.pause("crm", "by a person")
+        return await send(events)
+
+    sink.send = send_and_pause  # type: ignore[method-assign]  # somebody gives an order meanwhile
+    await dispatcher.dispatch_once()
+    assert await dispatcher.dispatch_once() == DispatchReport("crm")
+    assert sink.accepted == ids[:3], "the send in hand is finished"
+    sink.send = send  # type: ignore[method-assign]  # as it was
+    await house.store.outbox.resume("crm")
+    await house.until_quiet(dispatcher)
+    assert sink.accepted == ids
+
+
 async def test_more_than_a_round_is_taken_round_by_round(house: House) -> None:
     """The report says that there may be more."""
     sink = FakeSink(concurrency=1, batch=ROUND_SIZE)
