@@ -107,7 +107,7 @@ class FakeSink(Sink[SinkSettings]):
         try:
             self.sends.append(list(events))
             await asyncio.sleep(0)  # noqa: TID251  # a turn of the loop, not a wait
-            receipts = [self.answer(each) for each in events]
+            receipts = self._answers(events)
             if self._one_answer:
                 failed = [each for each in receipts if each.verdict is not Verdict.ACCEPTED]
                 receipts = [(failed or receipts)[0]] * len(receipts)
@@ -115,6 +115,17 @@ class FakeSink(Sink[SinkSettings]):
             self.under_way = [key for key in self.under_way if key not in keys]
         accepted = (each for each, receipt in zip(events, receipts, strict=True) if receipt.verdict is Verdict.ACCEPTED)
         self.accepted += [each.event_id for each in accepted]
+        return receipts
+
+    def _answers(self, events: Sequence[Dressed]) -> list[Receipt]:
+        """Answer each event; what follows a failure of its record is not taken, as every sink promises."""
+        failed: dict[str, Receipt] = {}
+        receipts = []
+        for each in events:
+            held = None if self._any_order else failed.get(each.key)
+            receipts.append(held or self.answer(each))
+            if receipts[-1].verdict is not Verdict.ACCEPTED:
+                failed.setdefault(each.key, receipts[-1])
         return receipts
 
     async def probe(self) -> Receipt:
