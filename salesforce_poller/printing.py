@@ -3,6 +3,7 @@
 People get tables that fit one screen, programs get JSON.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,12 +16,20 @@ from rich.table import Table
 from salesforce_poller.actions.overview import FeedView, SinkView
 from salesforce_poller.clock import format_span
 
+#: Characters in a line of a table that nobody's screen has to hold.
+_PIPE_WIDTH = 240
 GOOD, NOTE, BAD = "[green]✓[/]", "[yellow]![/]", "[red]✗[/]"
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that breaks no lines and colours nothing by itself."""
-    return Console(highlight=False, soft_wrap=True, stderr=stderr)
+    """Return a console that breaks no lines and colours nothing by itself.
+
+    What is piped into another program has room for whole ids: it is searched and cut, and not looked at on a screen.
+    """
+    made = Console(highlight=False, soft_wrap=True, stderr=stderr)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _PIPE_WIDTH
+    return made
 
 
 def table(*columns: str) -> Table:
