@@ -48,7 +48,7 @@ _FATE = ("dead", "attempts", "first_tried_at", "due_at", "detail", "response")
 def due(sink: str, now: datetime, ordering: Ordering, *, tried: int, untried: int) -> list[Select[Any]]:
     """Return the queries that find what may be tried now, at most so many that were and were not tried before."""
     query = select(parked, events.c.body).join(events, events.c.position == parked.c.position)
-    query = query.where(parked.c.sink == sink, ~parked.c.dead)
+    query = query.where(parked.c.sink == sink, parked.c.dead.is_(False))
     if ordering is Ordering.STRICT:
         return [query.order_by(parked.c.position).limit(untried)]
     query = query.where(parked.c.due_at <= now).order_by(parked.c.due_at, parked.c.position)

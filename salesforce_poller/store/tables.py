@@ -148,7 +148,7 @@ parked = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("replay", Boolean, nullable=False, server_default=false()),
     Column("response", Text, nullable=False, server_default=""),
-    Index("ix_parked_due", "sink", "dead", "due_at"),
+    Index("ix_parked_due", "sink", "dead", "due_at", "position", "attempts"),
     Index("ix_parked_record", "sink", "record_key", "position"),
 )
 
