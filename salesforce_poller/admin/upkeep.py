@@ -42,8 +42,14 @@ class Upkeep:
         forgotten = 0
         for (org, object_name), settings in self._feeds.items():
             forgotten += await self._forget(org, object_name, settings)
+        before = self._clock.now() - self._keep_events
+        let_go = 0
+        while batch := await self._store.outbox.let_go(before, self._sinks):
+            let_go += batch
+        if let_go:
+            log.warning("sinks.removed_let_go", deliveries=let_go, keep_events=str(self._keep_events))
         pruned = 0
-        while batch := await self._store.outbox.prune(self._clock.now() - self._keep_events, self._sinks):
+        while batch := await self._store.outbox.prune(before, self._sinks):
             pruned += batch
         if forgotten or pruned:
             log.info("store.tidied", sightings=forgotten, events=pruned)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, Update, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, Update, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -248,6 +248,17 @@ class Outbox:
         async with self._database.write() as connection:
             chosen = _prunable(before, names).limit(_BATCH)
             return (await connection.execute(delete(events).where(events.c.position.in_(chosen)))).rowcount
+
+    async def let_go(self, before: datetime, names: Collection[str]) -> int:
+        """Delete a batch of what is parked for sinks that are not among ``names``, of events from before ``before``.
+
+        Nobody would ever deliver it, and its events would be kept for ever. Returns how many went, like :meth:`prune`.
+        """
+        chosen = select(parked.c.sink, parked.c.position).join(events, events.c.position == parked.c.position)
+        chosen = chosen.where(parked.c.sink.not_in(names), events.c.recorded_at < before).limit(_BATCH)
+        async with self._database.write() as connection:
+            gone = delete(parked).where(tuple_(parked.c.sink, parked.c.position).in_(chosen))
+            return (await connection.execute(gone)).rowcount
 
     async def _set_paused(self, sink: str, why: str, *, by_person: bool, **besides: Any) -> None:
         async with self._database.write() as connection:

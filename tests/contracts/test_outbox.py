@@ -260,6 +260,22 @@ async def test_only_what_nobody_is_owed_is_pruned(store: Store, outbox: Outbox) 
     assert [position for position, _ in await outbox.events()] == [2]
 
 
+async def test_what_is_parked_for_a_sink_that_was_removed_goes_with_its_time(store: Store, outbox: Outbox) -> None:
+    """Dead or not: nobody would deliver it. What is parked for a sink that is there stays, however old it is."""
+    await outbox.ensure_sinks(["removed"])
+    await happen(store, "A", "B", at=NOON)
+    await happen(store, "C", at=NOON + SECOND, first=3)
+    for name in ("crm", "removed"):
+        waiting = [
+            Parked(replace(each, sink=name), NOON, dead=each.position == 1)
+            for each in await outbox.read("crm", 3, after=0)
+        ]
+        await outbox.settle(SinkState(name, 3), park=waiting)
+    assert [await outbox.let_go(NOON + SECOND, ["crm"]) for _ in range(2)] == [2, 0]
+    left = [await outbox.backlog(name) for name in ("crm", "removed")]
+    assert [(one.parked, one.dead) for one in left] == [(2, 1), (1, 0)]
+
+
 async def test_pruning_goes_in_batches_that_end(store: Store, outbox: Outbox) -> None:
     """Five hundred at a time, so that no other write waits long."""
     await happen(store, *(f"R{number}" for number in range(700)))
