@@ -89,6 +89,8 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
         self._secrets = (settings.password.get_secret_value(),) if settings.password else ()
         #: The latest trouble that the library told of aside: the reason behind its "no servers available" and timeouts.
         self._aside: Exception | None = None
+        #: Whether the server that could not be connected to had asked for a login before.
+        self._wants_login = False
         #: Whether what is said of one event's subject is true of every event's.
         self._one_subject = templates.fixed(settings.subject)
 
@@ -117,8 +119,10 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
                 **self._login(),
             )
         except BaseException:
+            self._wants_login = bool(client._server_info.get("auth_required"))  # noqa: SLF001  # it tells nobody else
             await self._disconnect(client)
             raise
+        self._wants_login = False
         return client
 
     def _login(self) -> dict[str, Any]:
@@ -197,6 +201,10 @@ class Nats(broker.Broker[NatsSettings, "Client"]):
             return Receipt(Verdict.REFUSED, str(behind), general=self._one_subject)
         if "authorization" in said or "authentication" in said:
             return Receipt(Verdict.REFUSED, str(behind), general=True)
+        if self._wants_login and isinstance(behind, ConnectionError):
+            # It says why and hangs up, while our PING is on its way: then the "why" is often lost with the connection.
+            told = "hung up during the login, as it does when it refuses one: check username and password"
+            return Receipt(Verdict.TRY_LATER, told)
         return None if behind is error else Receipt(Verdict.TRY_LATER, self._usual(behind))
 
     async def _look(self, connection: "Client") -> Receipt:

@@ -286,7 +286,9 @@ async def test_it_logs_in(login: dict[str, str]) -> None:
         [receipt] = await sent(a_nats(server.port, subject="s", **login))
         assert receipt.verdict is Verdict.ACCEPTED
         [receipt] = await sent(a_nats(server.port, subject="s", **login | {"password": SECRET}))
-        assert (receipt.verdict, receipt.general) == (Verdict.REFUSED, True)
+        # The server says why and hangs up at once, so that the reason may get lost on the way.
+        hung_up = receipt.verdict is Verdict.TRY_LATER and "hung up during the login" in receipt.detail
+        assert hung_up or (receipt.verdict, receipt.general) == (Verdict.REFUSED, True)
 
 
 async def test_it_speaks_tls_and_believes_only_its_authority(some_certificates: Certificates) -> None:

@@ -19,7 +19,7 @@ from person import Person, free_port
 from polling_builders import some_marks
 from rich.console import Console
 
-from salesforce_poller import app, check, config, login, views
+from salesforce_poller import app, check, config, login, printing, views
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import ConfigError, LoginRefused, OrgRefused, Stopped, StoreInUse, TryLater
 from salesforce_poller.store.store import Store
@@ -263,7 +263,7 @@ class TestTrouble:
                 if "acme" in str(said):
                     raise BrokenPipeError
 
-        monkeypatch.setattr(views, "_console", Gone)
+        monkeypatch.setattr(printing, "console", Gone)
         with pytest.raises(BrokenPipeError) as caught:
             await views.show_findings(settings, clock=desk.machine, as_json=False)
         async with Store(str(desk.path)):
