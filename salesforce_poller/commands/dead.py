@@ -18,7 +18,6 @@ from salesforce_poller.store.store import Store
 
 doors = options.group("See what was given up, owe it once more, or let go of it; `dead` alone lists it.")
 _Limit = Annotated[int, typer.Option(help="At most so many, those of the newest events.", min=1, max=10_000)]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many for each sink.")]
 
 
 @doors.command("list")
@@ -74,7 +73,7 @@ def requeue(
     until: options.Until = None,
     sink: options.OfSink = None,
     everything: options.Everything = False,
-    dry_run: _DryRun = False,
+    dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Owe them once more, due at once and as if never tried."""
@@ -96,7 +95,7 @@ def drop(
     until: options.Until = None,
     sink: options.OfSink = None,
     everything: options.Everything = False,
-    dry_run: _DryRun = False,
+    dry_run: options.DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether that is meant.")] = False,
     as_json: options.AsJson = False,
 ) -> None:

@@ -47,6 +47,7 @@ OfSink = Annotated[
     list[str] | None,
     typer.Option("--sink", help="Deliveries to this sink; can be given several times.", rich_help_panel=_WHICH),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many for each sink.")]
 Everything = Annotated[
     bool,
     typer.Option("--all", help="All of them: where nothing is selected, that must be said.", rich_help_panel=_WHICH),

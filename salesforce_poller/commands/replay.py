@@ -1,8 +1,7 @@
 """``salesforce-poller replay``: owes events again. What that means is in ``actions/replay.py``."""
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.markup import escape
 
 from salesforce_poller import printing
@@ -30,7 +29,7 @@ def replay(
     until: options.Until = None,
     sink: options.OfSink = None,
     everything: options.Everything = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many for each sink.")] = False,
+    dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Owe events to sinks again: they keep their ids, say replay beside it, and arrive in order for each record."""

@@ -10,7 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, false, func, insert, literal, null, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Row,
+    Update,
+    and_,
+    delete,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.model import Delivery, Event, Parked
@@ -163,27 +178,24 @@ class Repairs:
     async def requeue(self, selection: Selection, names: Sequence[str], now: datetime) -> dict[str, int]:
         """Owe once more what was given up, due at once and as if never tried; returns how many, by sink."""
         fresh = {"dead": False, "attempts": 0, "first_tried_at": None, "due_at": now, "detail": _AGAIN}
-        done: dict[str, int] = {}
-        for sink in names:
-            after = 0
-            while chosen := await self._next_dead(selection, sink, after):
-                async with self._database.write() as connection:
-                    mine = and_(parked.c.sink == sink, parked.c.dead, parked.c.position.in_(chosen))
-                    count = (await connection.execute(update(parked).where(mine).values(fresh))).rowcount
-                done[sink], after = done.get(sink, 0) + count, chosen[-1]
+        done = await self._change_dead(selection, names, update(parked).values(fresh))
         if done:
             self.tell()
         return done
 
     async def drop(self, selection: Selection, names: Sequence[str]) -> dict[str, int]:
         """Let go of what was given up; its events stay for as long as others do. Returns how many, by sink."""
+        return await self._change_dead(selection, names, delete(parked))
+
+    async def _change_dead(self, selection: Selection, names: Sequence[str], change: Update | Delete) -> dict[str, int]:
+        """Change what was given up, in small transactions; returns how many, by sink."""
         done: dict[str, int] = {}
         for sink in names:
             after = 0
             while chosen := await self._next_dead(selection, sink, after):
+                mine = and_(parked.c.sink == sink, parked.c.dead, parked.c.position.in_(chosen))
                 async with self._database.write() as connection:
-                    mine = and_(parked.c.sink == sink, parked.c.dead, parked.c.position.in_(chosen))
-                    count = (await connection.execute(delete(parked).where(mine))).rowcount
+                    count = (await connection.execute(change.where(mine))).rowcount
                 done[sink], after = done.get(sink, 0) + count, chosen[-1]
         return done
 
