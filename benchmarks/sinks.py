@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bare import Send
+from benchmarks.examples import START, an_update
 from benchmarks.rigs import RIGS, Rig
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.delivery import envelope
 from salesforce_poller.delivery.dispatcher import Dispatcher
-from salesforce_poller.model import Delivery, Event, Kind, Watermarks
+from salesforce_poller.model import Delivery, Event, Watermarks
 from salesforce_poller.sinks import catalogue
 from salesforce_poller.store.store import Store
 
 _CLOCK = SystemClock()
-_START = datetime(2026, 11, 21, 10, tzinfo=UTC)
 #: Of each there are so many runs; the table has the medians.
 _RUNS = 3
 
@@ -86,7 +85,7 @@ async def measure(rig: Rig) -> tuple[Speed, Speed]:
             delivery = _Delivery(rig, settings, store)
             await delivery.begin()
             for run in range(_RUNS):
-                events = [_event(run * rig.events + number) for number in range(rig.events)]
+                events = [an_update(run * rig.events + number) for number in range(rig.events)]
                 alone.append(await _alone(send, events))
                 ours.append(await delivery.measured(events))
             await delivery.end()
@@ -108,11 +107,11 @@ class _Delivery:
         """Connect, by a first event that is not counted."""
         await self._store.outbox.ensure_sinks(["bench"])
         await self._sink.open()
-        await self.measured([_event(-1)])
+        await self.measured([an_update(-1)])
 
     async def measured(self, events: Sequence[Event]) -> Speed:
         """Put events into the store, and then measure how they get out of it."""
-        marks = Watermarks(_START, _START, _START, _START, _START)
+        marks = Watermarks(START, START, START, START, START)
         await self._store.feeds.commit_page("acme", "Lead", events=events, sightings=[], marks=marks, at=_CLOCK.now())
         speed = await _timed(self._drain, len(events))
         left = await self._store.outbox.backlog("bench")
@@ -145,22 +144,4 @@ async def _timed(work: Callable[[], Awaitable[None]], events: int) -> Speed:
 def _median(speeds: Sequence[Speed]) -> Speed:
     return Speed(
         statistics.median(each.per_second for each in speeds), statistics.median(each.processor for each in speeds)
-    )
-
-
-def _event(number: int) -> Event:
-    """Return an update of a record of its own, about one kilobyte as JSON."""
-    record_id = f"00Q{number + 1:012d}AAA"
-    return Event(
-        id=f"{number + 1:032x}",
-        kind=Kind.UPDATED,
-        org="acme",
-        source="urn:salesforce:00D000000000000AAA",
-        object="Lead",
-        record_id=record_id,
-        time=_START,
-        observed_at=_START,
-        record={"Id": record_id, "Description": "x" * 500},
-        changed=("Description",),
-        previous={"Description": "y" * 50},
     )

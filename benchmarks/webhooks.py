@@ -8,18 +8,18 @@ import random
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 import aiohttp
 from aiohttp import web
 
+from benchmarks.examples import START, an_update
 from benchmarks.figures import Figure
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.delivery import envelope
 from salesforce_poller.delivery.dispatcher import Dispatcher
-from salesforce_poller.model import Delivery, Event, Kind, Watermarks
+from salesforce_poller.model import Delivery, Watermarks
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 from salesforce_poller.store.store import Store
 
@@ -27,7 +27,6 @@ EVENTS = 3_000
 ROUNDS = 5
 CONNECTIONS = 20
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # of the specification's test vector
-_START = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
 async def measure() -> list[Figure]:
@@ -61,7 +60,7 @@ async def _receiver() -> AsyncIterator[str]:
 
 
 async def _bare_posts(url: str, clock: SystemClock) -> float:
-    bodies = [envelope.dress(Delivery("hook", number, _event(number))).body for number in range(EVENTS)]
+    bodies = [envelope.dress(Delivery("hook", number, an_update(number))).body for number in range(EVENTS)]
     waiting = iter(bodies)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
 
@@ -81,9 +80,9 @@ async def _deliveries(url: str, folder: Path, clock: SystemClock) -> float:
     )
     async with Store(str(folder / "store.db")) as store:
         await store.outbox.ensure_sinks(["hook"])
-        marks = Watermarks(_START, _START, _START, _START, _START)
-        events = [_event(number) for number in range(EVENTS)]
-        await store.feeds.commit_page("bench", "Lead", events=events, sightings=[], marks=marks, at=_START)
+        marks = Watermarks(START, START, START, START, START)
+        events = [an_update(number) for number in range(EVENTS)]
+        await store.feeds.commit_page("bench", "Lead", events=events, sightings=[], marks=marks, at=START)
         sink = Webhook(settings, clock)
         await sink.open()
         dispatcher = Dispatcher("hook", settings, sink, store.outbox, clock=clock, rng=random.Random(1))
@@ -95,18 +94,3 @@ async def _deliveries(url: str, folder: Path, clock: SystemClock) -> float:
         assert left == 0, f"{left} events were not delivered"
         await sink.close()
     return rate
-
-
-def _event(number: int) -> Event:
-    record_id = f"00Q{number:012d}AAA"
-    return Event(
-        id=f"{number:032x}",
-        kind=Kind.UPDATED,
-        org="bench",
-        source="urn:salesforce:00D000000000000AAA",
-        object="Lead",
-        record_id=record_id,
-        time=_START,
-        observed_at=_START,
-        record={"Id": record_id, "Description": "x" * 500},
-    )
