@@ -1,6 +1,20 @@
-"""Lets ``python -m salesforce_poller`` open the front door, which is ``cli.py``."""
+"""The way to the front door, which is ``cli.py``, for ``python -m salesforce_poller`` and for the command alike."""
 
-from salesforce_poller.cli import main
+import signal
+import sys
+
+
+def main() -> None:
+    """Open the front door; on the way there the daemon is not ended by SIGHUP.
+
+    The signal says that the configuration has changed; none of it was read yet, so that there is nothing to do.
+    """
+    if sys.argv[1:2] == ["run"] and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    from salesforce_poller import cli  # noqa: PLC0415  # takes a second, in which the signal would end the program
+
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

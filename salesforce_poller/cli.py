@@ -5,6 +5,7 @@ what operators do is in ``commands``.
 Exit codes: 0 done, 1 failed, 2 configuration wrong.
 """
 
+import gc
 import os
 import random
 import sys
@@ -16,9 +17,10 @@ from rich.markup import escape
 
 from salesforce_poller import app, config, demo, telemetry, views
 from salesforce_poller.clock import SystemClock
-from salesforce_poller.commands import dead, events, feeds, options, replay, sinks
+from salesforce_poller.commands import db, dead, events, feeds, options, reload, replay, sinks
 from salesforce_poller.errors import ConfigError, PollerError
 from salesforce_poller.login import PORT
+from salesforce_poller.source import Source
 
 doors = typer.Typer(
     add_completion=False,
@@ -30,6 +32,10 @@ doors = typer.Typer(
 )
 
 
+#: New objects after which the collector looks for cycles among them: a page is thousands of objects, and has none.
+_LOOK_AFTER = 20_000
+
+
 @doors.command()
 def run(
     path: options.ConfigFile = options.CONFIG,
@@ -38,9 +44,15 @@ def run(
 ) -> None:
     """Run the daemon until SIGTERM or SIGINT; the page and the deliveries in hand are finished first."""
     telemetry.configure(verbose=verbose)
-    settings = config.load(path, os.environ)
+    source = Source(path, os.environ)
+    options.hear(source.asked)
+    settings, clock, rng = config.load(path, os.environ), SystemClock(), random.Random()
+    gc.freeze()  # what was imported stays as long as the process: it need not be looked through again and again
+    gc.set_threshold(_LOOK_AFTER)
     options.go(
-        options.until_signal(lambda stop: app.run(settings, clock=SystemClock(), rng=random.Random(), stop=stop))
+        options.until_signal(
+            lambda stop: app.run(settings, clock=clock, rng=rng, stop=stop, source=source), source.asked
+        )
     )
 
 
@@ -122,11 +134,13 @@ def status(path: options.ConfigFile = options.CONFIG, *, as_json: options.AsJson
     options.go(views.show_status(settings, clock=SystemClock(), as_json=as_json))
 
 
+doors.command("reload")(reload.reload)
 doors.command("events")(events.events)
 doors.add_typer(dead.doors, name="dead")
 doors.command("replay")(replay.replay)
 doors.add_typer(sinks.doors, name="sinks")
 doors.add_typer(feeds.doors, name="feeds")
+doors.add_typer(db.doors, name="db")
 
 
 @doors.command("send-test")

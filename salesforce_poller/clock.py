@@ -16,6 +16,8 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = 3650 * 86400
 #: SOQL knows instants up to the year 4000, audit fields begin in 1970 (SOQL and SOSL Reference, Date Formats).
 _YEARS = range(1970, 4000)
+#: Goes on while the machine is suspended, where there is such a clock: a lease that ended meanwhile has ended.
+_ELAPSED: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
@@ -104,7 +106,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """See :class:`Clock`."""
-        return time.monotonic()
+        return time.clock_gettime(_ELAPSED)
 
     async def sleep(self, seconds: float) -> None:
         """See :class:`Clock`."""

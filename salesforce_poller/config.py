@@ -16,7 +16,6 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from salesforce_poller.admin.settings import HttpSettings
-from salesforce_poller.delivery import expression
 from salesforce_poller.errors import ConfigError, capped
 from salesforce_poller.polling.settings import Allowance, FeedSettings, read_allowance
 from salesforce_poller.salesforce.settings import OrgSettings
@@ -223,8 +222,11 @@ def _check_filters(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
 
 def _check_expressions(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     for name, sink in _tables(said, "sinks"):
-        if isinstance(sink.get("when"), str) and (problem := expression.problem(sink["when"])):
-            yield ("sinks", name, "when"), problem
+        if isinstance(sink.get("when"), str):
+            from salesforce_poller.delivery import expression  # noqa: PLC0415  # CEL is 7 MB that most do without
+
+            if problem := expression.problem(sink["when"]):
+                yield ("sinks", name, "when"), problem
 
 
 def _check_keys(said: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

@@ -210,8 +210,27 @@ class StoreError(PollerError):
     """The store cannot be used as it is."""
 
 
+class NoStore(StoreError):
+    """There is no store yet."""
+
+
 class StoreInUse(StoreError):
     """Another process holds the store."""
+
+
+class StoreAway(StoreError):
+    """The database is not there now: it restarts, hands over, or cannot be reached. It may be there again any time."""
+
+
+class StoreWentBack(StoreError):
+    """The database is in an earlier state than we have seen it in: a standby that lacked the last moments took over.
+
+    What was to be written was made of what is no longer there, and must be made anew.
+    """
+
+
+class LeaseLost(StoreError, Stopped):
+    """Another process works for this now, or might: nothing was written. Ends a turn or a round, and no program."""
 
 
 class SchemaTooNew(StoreError):

@@ -2,15 +2,16 @@
 
 What we ask for, what the org returned, what changed, what we owe and what the sink said. Beside them their small
 companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time), Gap (what may have
-been missed) and Alert (what is wrong with a sink). All are frozen values on the ground floor: every room may know them,
-they know only ``errors.py``. The path they take is drawn in ``app.py``.
+been missed), Alert (what is wrong with a sink), Duty and Lease (what a process works for). All are frozen values on the
+ground floor: every room may know them, they know only ``errors.py``. The path they take is drawn in ``app.py``.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts
 
@@ -282,6 +283,39 @@ class SinkState:
     down_since: datetime | None = None
 
 
+#: Seconds by which changes are late, as metrics count them.
+LAGS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
+#: Seconds that a send to a sink takes, as metrics count them.
+SENDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(slots=True)
+class Spread:
+    """How many values were at most each bound, but above the one before; the last count is of those above all bounds.
+
+    Whoever counts hands it over in a report, and begins a new one. However many values it has seen, it stays small.
+    """
+
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    #: The sum of all values.
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
+
+    def add(self, value: float) -> None:
+        """Count a value; one below zero, as clocks that differ bring about, is none: sums of metrics never go down."""
+        value = max(0.0, value)
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def add_all(self, other: "Spread") -> None:
+        """Count what another one with the same bounds has counted."""
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
 @dataclass(frozen=True, slots=True)
 class PollFailure:
     """A turn of a feed that did not work out; nothing was lost, the next one reads from the same watermarks."""
@@ -305,13 +339,18 @@ class PollReport:
     object: str
     #: "start", "poll" or "sweep".
     turn: str
+    #: Read since the last report: a turn that failed leaves what it did to the next one that works.
     rows: int
-    #: How many events of each kind.
+    #: How many events of each kind, since then.
     kinds: Mapping[str, int] = field(default_factory=dict)
     #: True when a backfill is unfinished, so that the next turn should follow at once.
     more: bool = False
     #: What of the turn did not work, where the rest did.
     half: PollFailure | None = None
+    #: Seconds from Salesforce's stamp of each change to when it was read; not of what was there before the feed began.
+    delays: Spread = field(default_factory=lambda: Spread(LAGS), compare=False)
+    #: The same of rows that were committed late: with a stamp at which polls had looked already, found by a sweep.
+    late: Spread = field(default_factory=lambda: Spread(LAGS), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +363,37 @@ class DispatchReport:
     dead: int = 0
     #: Passed over because the sink's filters do not want them.
     filtered: int = 0
+    #: Tries that failed and will be repeated; what waits behind another event is parked and was not tried.
+    retried: int = 0
+    #: Seconds from the beginning of each send to its answer.
+    sends: Spread = field(default_factory=lambda: Spread(SENDS), compare=False)
     #: Seconds until the sink should be asked again; None when new events should wake it.
     wait: float | None = None
     #: True when there was something to do, so that more may be waiting.
     busy: bool = False
+    #: True when this round was the sink's last until a person acts: it was switched off.
+    switched_off: bool = False
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Duty:
+    """What a process can work for: an org that it polls, a sink that it delivers to, or keeping the store small."""
+
+    kind: Literal["org", "sink", "house"]
+    #: Its name in the configuration.
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who works for it at present."""
+
+    duty: Duty
+    #: The process; empty where there can be only one.
+    holder: str
+    #: Grows whenever the duty changes hands; what is written under an older number is refused.
+    fence: int

@@ -5,10 +5,9 @@ Called by ``check.py``, ``views.py`` and ``login.py``. The daemon does not come 
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import StoreInUse
+from salesforce_poller.errors import NoStore, StoreInUse
 from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.settings import OrgSettings
 from salesforce_poller.store.settings import StoreSettings
@@ -36,16 +35,17 @@ async def known_organization(name: str, settings: StoreSettings) -> str | None:
 
     Works beside a running daemon. Raises StoreError when the store cannot be read.
     """
-    if not _is_there(settings):
+    try:
+        async with Store(settings.url, writable=False) as store:
+            return next((feed.marks.organization_id for feed in await store.feeds.health() if feed.org == name), None)
+    except NoStore:
         return None
-    async with Store(settings.path, writable=False) as store:
-        return next((feed.marks.organization_id for feed in await store.feeds.health() if feed.org == name), None)
 
 
 @asynccontextmanager
 async def store_for_tokens(settings: StoreSettings) -> AsyncIterator[Store]:
     """Open the store for reading and writing refresh tokens; raises like :func:`opened`."""
-    store = Store(settings.path, keys=settings.keys)
+    store = Store(settings.url, keys=settings.keys)
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(store)
@@ -55,7 +55,3 @@ async def store_for_tokens(settings: StoreSettings) -> AsyncIterator[Store]:
                 "start it again afterwards"
             ) from exc
         yield store
-
-
-def _is_there(settings: StoreSettings) -> bool:
-    return Path(settings.path).exists()

@@ -14,10 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from salesforce_poller.actions.overview import FeedView, SinkView
+from salesforce_poller.actions.sharing import Sharing
 from salesforce_poller.clock import format_span
 
 #: Characters in a line of a table that nobody's screen has to hold.
 _PIPE_WIDTH = 240
+#: Of what a process holds, so many names are shown.
+_NAMES = 4
 GOOD, NOTE, BAD = "[green]✓[/]", "[yellow]![/]", "[red]✗[/]"
 
 
@@ -70,16 +73,54 @@ def by_sink(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in counts.items())
 
 
-def sinks_table(views: Iterable[SinkView], now: datetime) -> Table:
-    """Show how sinks stand."""
-    made = table("sink", "waiting", "parked", "given up", "oldest owed", "state")
+def sinks_table(views: Iterable[SinkView], now: datetime, shared: Sharing | None = None) -> Table:
+    """Show how sinks stand, and who delivers to each where several processes share the work."""
+    made = table("sink", "waiting", "parked", "given up", "oldest owed", "state", *(["delivered by"] if shared else []))
     for one in views:
         if not one.started:
-            made.add_row(escape(one.name), "-", "-", "-", "-", "[yellow]new: begins with the next run[/]")
-            continue
-        counts = (f"{one.waiting:,}", f"{one.parked:,}", f"{one.dead:,}")
-        made.add_row(escape(one.name), *counts, ago(one.oldest, now), _state(one, now))
+            cells = ["-", "-", "-", "-", "[yellow]new: begins with the next run[/]"]
+        else:
+            cells = [f"{one.waiting:,}", f"{one.parked:,}", f"{one.dead:,}", ago(one.oldest, now), _state(one, now)]
+        made.add_row(escape(one.name), *cells, *holder(shared, "sink", one.name))
     return made
+
+
+def holder(shared: Sharing | None, kind: str, name: str) -> list[str]:
+    """Return the cell that says who holds something; none where one process has the store for itself."""
+    return [] if shared is None else [escape(shared.holder(kind, name)) or "[red]nobody[/]"]
+
+
+def processes_table(shared: Sharing) -> Table:
+    """Show who shares the work."""
+    made = table("process", "runs since", "orgs", "sinks", "state")
+    for one in shared.processes:
+        state = "[green]alive[/]" if one.alive else f"[red]not heard of for {format_span(one.silent_s)}[/]"
+        held = [_some(one.orgs), _some(one.sinks)]
+        made.add_row(escape(f"{one.host}:{one.pid}"), instant(one.started_at), *held, state)
+    if not shared.processes:
+        made.add_row("[red]none[/]", "-", "-", "-", "-")
+    return made
+
+
+def vacancies(shared: Sharing) -> list[str]:
+    """Say what nobody holds, in one line."""
+    if not shared.vacant:
+        return []
+    what = _some([one.duty for one in shared.vacant], "; ")
+    why = (
+        "no process has it in its configuration, or it is about to be taken"
+        if any(one.alive for one in shared.processes)
+        else "no daemon is running"
+    )
+    return [f"{BAD} [red]Nobody works for {what}[/]: {why}."]
+
+
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    """Write so many of these names as fit, and how many there are."""
+    if not names:
+        return "-"
+    more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+    return escape(between.join(names[:_NAMES])) + more
 
 
 def sink_troubles(views: Iterable[SinkView]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Turns named ticks into APScheduler jobs; the only file that imports it.
+"""Turns named ticks into APScheduler jobs, which can be ended one by one; the only file that imports it.
 
 APScheduler 3 is used with three of its defaults changed, each of which would lose turns or stop them in the middle:
 ``misfire_grace_time`` of one second skips a run that comes late; its ``jitter`` lengthens the period, so that the
@@ -10,7 +10,9 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from salesforce_poller.clock import Clock
@@ -22,6 +24,29 @@ _WATCH_EVERY, _A_JUMP = 5.0, 2.0
 _MANY = 1_000
 
 Tick = Callable[[], Awaitable[object]]
+
+
+class Ticking:
+    """One tick of the scheduler, its calls under way, and the way to end it."""
+
+    def __init__(self, scheduler: "Scheduler") -> None:
+        self._scheduler = scheduler
+        self._running: set[asyncio.Task[object]] = set()
+        #: What APScheduler knows it by; set by :meth:`Scheduler.every`.
+        self.job: Any = None
+        self._ended = False
+
+    async def at_once(self, tick: Tick) -> None:
+        """Call ``tick`` now and wait for it; :meth:`end` minds it as it does the others. Does nothing after it."""
+        if not self._ended:
+            await self._scheduler.run(tick, self._running)
+
+    async def end(self, grace: timedelta) -> None:
+        """Call this tick no more; wait for its calls under way, and cut off what takes longer than ``grace``."""
+        self._ended = True
+        with suppress(JobLookupError):  # the whole scheduler was drained meanwhile
+            self.job.remove()
+        await _finish(self._running, grace)
 
 
 class Scheduler:
@@ -36,12 +61,29 @@ class Scheduler:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
 
-    def every(self, name: str, interval: timedelta, tick: Tick, *, overlapping: bool = False) -> None:
-        """Call ``tick`` now, give or take a little, and then at every interval; ``overlapping``: even while it runs."""
+    def every(
+        self,
+        name: str,
+        interval: timedelta,
+        tick: Tick,
+        *,
+        overlapping: bool = False,
+        after: timedelta = timedelta(),
+    ) -> Ticking:
+        """Call ``tick`` now, give or take a little, and then at every interval.
+
+        Args:
+            name: for people.
+            interval: from one call to the next.
+            tick: is called.
+            overlapping: even while it runs.
+            after: waits so long before the first call.
+        """
         spread = self._rng.uniform(0, min(interval.total_seconds() / 10, 1.0))
-        first = self._clock.now() + timedelta(seconds=spread)
-        self._jobs.add_job(
-            self._run,
+        first = self._clock.now() + after + timedelta(seconds=spread)
+        ticking = Ticking(self)
+        ticking.job = self._jobs.add_job(
+            ticking.at_once,
             "interval",
             args=[tick],
             seconds=interval.total_seconds(),
@@ -49,10 +91,7 @@ class Scheduler:
             name=name,  # for people only: an org may be called like one of our own ticks
             max_instances=_MANY if overlapping else 1,
         )
-
-    async def at_once(self, tick: Tick) -> None:
-        """Call ``tick`` now, once, and wait for it; :meth:`drain` minds it as it does the others."""
-        await self._run(tick)
+        return ticking
 
     def start(self) -> None:
         """Begin calling. Needs a running event loop."""
@@ -64,33 +103,42 @@ class Scheduler:
         if self._watch is not None:
             self._watch.cancel()
         self._jobs.pause()
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=grace.total_seconds())
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await _finish(self._running, grace)
         self._jobs.shutdown(wait=False)
 
-    async def _run(self, tick: Tick) -> None:
+    async def run(self, tick: Tick, among: set[asyncio.Task[object]]) -> None:
+        """Call ``tick`` and wait for it; it counts ``among`` these, and among those that :meth:`drain` minds."""
         task = asyncio.ensure_future(tick())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        with suppress(asyncio.CancelledError):  # by drain; there is nobody left to tell
+        for tasks in (among, self._running):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        with suppress(asyncio.CancelledError):  # by whoever ends it; there is nobody left to tell
             await asyncio.shield(task)
 
     async def _watch_the_clock(self) -> None:
-        """Start every job anew when the machine's clock was set.
+        """Give every job its next time anew when the machine's clock was set: within its interval, as it was.
 
         APScheduler waits for a time of the wall clock; one that is set back by an hour would stop everything for it.
+        Not all at once: what was spread over an interval stays so.
         """
         ahead = self._ahead()
         while True:
             await self._clock.sleep(_WATCH_EVERY)
             if abs(self._ahead() - ahead) > _A_JUMP:
+                now = self._clock.now()
                 for job in self._jobs.get_jobs():
-                    job.modify(next_run_time=self._clock.now())
+                    job.modify(next_run_time=now + (job.next_run_time - now) % job.trigger.interval)
             ahead = self._ahead()
 
     def _ahead(self) -> float:
         """Return how far the wall clock is ahead of the one that never jumps, in seconds."""
         return self._clock.now().timestamp() - self._clock.monotonic()
+
+
+async def _finish(running: set[asyncio.Task[object]], grace: timedelta) -> None:
+    """Wait for these, and cut off what takes longer than ``grace``."""
+    if running:
+        _, late = await asyncio.wait(running, timeout=grace.total_seconds())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

@@ -16,10 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from salesforce_poller import check, login, orgs, printing
-from salesforce_poller.actions import overview
+from salesforce_poller.actions import overview, sharing
+from salesforce_poller.actions.sharing import Sharing
 from salesforce_poller.admin import facts
 from salesforce_poller.clock import Clock, format_span
 from salesforce_poller.config import Config
+from salesforce_poller.crew import TIDY, duties
 from salesforce_poller.delivery import envelope
 from salesforce_poller.errors import ConfigError
 from salesforce_poller.model import Delivery, Event, Kind, Verdict, Watermarks
@@ -78,13 +80,14 @@ async def show_objects(config: Config, org_name: str, *, clock: Clock, as_json: 
 async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
     """Show how far feeds and sinks are. Raises StoreError when there is no store yet."""
     now = clock.now()
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         feeds = await store.feeds.health()
         wrong = facts.of_watched(await store.feeds.open_troubles(), watched(config))
         asked = await _asked(store, config, now)
         remembered = [await store.feeds.count_sightings(feed.org, feed.object) for feed in feeds]
         views = await overview.of_feeds(store, sorted(watched(config)))
         sinks = await overview.of_sinks(store, list(config.sinks))
+        shared = await sharing.of(store, [*duties(config), TIDY])
     unread = sorted(watched(config) - {(feed.org, feed.object) for feed in feeds})
     paused = [one for one in views if one.paused]
     if as_json:
@@ -97,17 +100,21 @@ async def show_status(config: Config, *, clock: Clock, as_json: bool) -> None:
                 "troubles": [facts.told(one) for one in wrong],
                 "sinks": [asdict(one) for one in sinks if one.started],
                 "new_sinks": [one.name for one in sinks if not one.started],
+                **(asdict(shared) if shared else {}),
             }
         )
         return
     console = printing.console()
     console.print(_feeds_table(zip(feeds, remembered, strict=True), unread, paused, now))
     console.print(*_unfinished(feeds), "", sep="\n")
-    console.print(_orgs_table(asked, now))
+    console.print(_orgs_table(asked, now, shared))
     console.print()
-    console.print(printing.sinks_table(sinks, now))
+    console.print(printing.sinks_table(sinks, now, shared))
+    if shared:
+        console.print("", printing.processes_table(shared), sep="\n")
     troubles = [f"[bold red]✗[/] {escape(_explained(one, now))}" for one in wrong]
-    for line in [*troubles, *printing.feed_pauses(paused), *printing.sink_troubles(sinks)]:
+    vacant = printing.vacancies(shared) if shared else []
+    for line in [*vacant, *troubles, *printing.feed_pauses(paused), *printing.sink_troubles(sinks)]:
         console.print(f"\n{line}")
 
 
@@ -209,12 +216,13 @@ async def _asked(store: Store, config: Config, now: datetime) -> list[dict[str, 
     return asked
 
 
-def _orgs_table(asked: list[dict[str, Any]], now: datetime) -> Table:
-    """Show what each org was asked, and how it stands."""
-    table = printing.table("org", "our calls in 24h", "api_budget", "everybody's", "allowed", "pace")
+def _orgs_table(asked: list[dict[str, Any]], now: datetime, shared: Sharing | None) -> Table:
+    """Show what each org was asked, how it stands, and who polls it where several processes share the work."""
+    more = ["polled by"] if shared else []
+    table = printing.table("org", "our calls in 24h", "api_budget", "everybody's", "allowed", "pace", *more)
     for one in asked:
         counts = [f"{one[key]:,}" if one[key] is not None else "-" for key in ("calls", "budget", "used", "allowed")]
-        table.add_row(escape(one["org"]), *counts, escape(_pace(one, now)))
+        table.add_row(escape(one["org"]), *counts, escape(_pace(one, now)), *printing.holder(shared, "org", one["org"]))
     return table
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from consumer import Consumer
 
+from salesforce_poller.app import App
+from salesforce_poller.crew import everything
 from salesforce_poller.simulator.org import Org
 
 #: Seconds after which a story that should long be over is called stuck.
@@ -39,6 +41,21 @@ async def a_daemon(config: Path, *program: str, said: int | None = None) -> Asyn
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def at_work(house: App) -> None:
+    """Have a house that is built in here, and not run, hold its leases where the store is shared; say it again in time.
+
+    On a clock that jumps a lease is over with each jump, until it is said anew.
+    """
+    membership = house.membership
+    if membership is None:
+        return
+    await membership.beat()
+    async with asyncio.timeout(STUCK):
+        while not set(everything(house.config)) <= set(membership.held):
+            await membership.look(house.apply)
+            await asyncio.gather(*membership._settling)
 
 
 def work(org: Org, rng: random.Random, leads: list[str]) -> None:

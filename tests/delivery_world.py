@@ -5,7 +5,6 @@ out of one of the dispatcher's awaits, after which nothing it had in memory is u
 """
 
 import asyncio
-import functools
 import random
 import shutil
 import tempfile
@@ -16,13 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import stores
 from builders import an_event, watermarks
 from fakes import Broken, FakeClock, FakeSink
 from sqlalchemy import delete, select, update
 
-from salesforce_poller.app import _resume_sinks
 from salesforce_poller.delivery.dispatcher import Dispatcher
 from salesforce_poller.model import Delivery, DispatchReport, Event, Parked, Receipt, Verdict
+from salesforce_poller.opening import resume_sinks
 from salesforce_poller.sinks.base import Dressed, SinkSettings
 from salesforce_poller.store import codec, parking
 from salesforce_poller.store.outbox import Outbox
@@ -78,20 +78,6 @@ def buggy(bad: str) -> Mood:
         return ACCEPTED
 
     return stumble
-
-
-@functools.cache
-def _empty_store() -> bytes:
-    """Return a store's file as it is after its first opening, which takes longer than many a life in here."""
-
-    async def make(path: Path) -> None:
-        async with Store(str(path)):
-            pass
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "store.db"
-        asyncio.run(make(path))
-        return path.read_bytes()
 
 
 class Died(BaseException):
@@ -163,8 +149,7 @@ class DeliveryWorld:
         self._settings = {name: SinkSettings.model_validate(SETTINGS[name]) for name in self.names}
         self._sinks = {name: _Sink(self, name, concurrency, batch) for name in self.names}
         self._events: dict[int, Event] = {}
-        (self._folder / "store.db").write_bytes(_empty_store())
-        self.store = Store(str(self._folder / "store.db"))
+        self.store = Store(stores.copied(self._folder / "store.db"))
         self._run(self._open())
 
     def __enter__(self) -> Self:
@@ -175,6 +160,7 @@ class DeliveryWorld:
     ) -> None:
         self._run(self.store.__aexit__(None, None, None))
         self._runner.close()
+        stores.forget(self._folder / "store.db")
         shutil.rmtree(self._folder)
 
     # ------------------------------------------------------------------ what happens
@@ -221,7 +207,7 @@ class DeliveryWorld:
     def restart(self) -> None:
         """Forget everything that is not on disk, and do what the daemon does at its start."""
         self._build()
-        self._run(_resume_sinks(self.store, self.names))
+        self._run(resume_sinks(self.store, self.names))
         self._run(self._look())
 
     def soon(self, deed: Deed, *, beside: bool) -> None:
@@ -255,7 +241,7 @@ class DeliveryWorld:
         ]
         if again:
             async with self.store._database.write() as connection:
-                await connection.execute(parking.insert(), [parking.row(one) for one in again])
+                await connection.execute(parking.insert(connection), [parking.row(one) for one in again])
         ids = {one.delivery.event.id for one in again}
         self._books[name].replayed |= ids
         self._books[name].pending |= ids

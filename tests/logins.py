@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import stores
 from credentials import A_KEY, a_secret_key
 from fakes import FakeClock
 from pydantic import SecretStr
@@ -84,7 +85,7 @@ class Desk:
         """Start a process: an open store, and a client that has not logged in yet."""
         await self.end()
         keys = [SecretStr(a_secret_key(each)) for each in key.split("+")]
-        self.store = await self._process.enter_async_context(Store(str(self.path), keys=keys))
+        self.store = await self._process.enter_async_context(Store(stores.url(self.path), keys=keys))
         keeper = self.store.secrets.keeper("acme", self.machine)
         client = Client("acme", self.settings(auth, **said), clock=self.machine, keeper=keeper)
         return await self._process.enter_async_context(client)
@@ -95,7 +96,7 @@ class Desk:
 
     def bytes_on_disk(self) -> bytes:
         """Return everything that the store has written."""
-        return b"".join(one.read_bytes() for one in sorted(self.path.parent.glob(f"{self.path.name}*")))
+        return stores.contents(self.path)
 
 
 class Tap:

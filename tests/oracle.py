@@ -178,20 +178,33 @@ def _wrong_time(event: Event, life: History) -> str | None:
 
 
 def _find(event: Event, states: Sequence[State], place: int, watched: Watched) -> int | None:
-    """Find the first state from ``place`` on that the event may be telling of."""
+    """Find the first state from ``place`` on that the event may be telling of.
+
+    Of several ends it is the first with the values that are told: a record that was deleted, brought back, changed and
+    deleted again between two looks is told of as it was at its second end.
+    """
+    if event.kind in (Kind.DELETED, Kind.MERGED) and event.record is not None:
+        ends = (index for index in range(place, len(states)) if _is_end(event, states[index]))
+        told = _values(event.record, watched)
+        if (same := next((index for index in ends if states[index].values == told), None)) is not None:
+            return same
     for index in range(place, len(states)):
         state = states[index]
         if event.kind is Kind.CREATED:
             fits = event.record is not None and _values(event.record, watched) == state.values
-        elif event.kind is Kind.MERGED:
-            fits = state.gone and state.merged_into == event.merged_into
-        elif event.kind is Kind.DELETED:
-            fits = state.gone and (state.erased or not state.merged_into)
+        elif event.kind in (Kind.DELETED, Kind.MERGED):
+            fits = _is_end(event, state)
         else:
             fits = not state.gone and event.record is not None and _values(event.record, watched) == state.values
         if fits:
             return index
     return None
+
+
+def _is_end(event: Event, state: State) -> bool:
+    if event.kind is Kind.MERGED:
+        return state.gone and state.merged_into == event.merged_into
+    return state.gone and (state.erased or not state.merged_into)
 
 
 def _missing(known: State | None, life: History, story: str) -> list[str]:  # noqa: PLR0911  # a table in code

@@ -10,6 +10,7 @@ import certificates
 import moto_process
 import pytest
 import servers
+import stores
 from certificates import Certificates
 from servers import Server
 
@@ -68,3 +69,28 @@ def postgres_server() -> Iterator[Server]:
     """PostgreSQL."""
     with servers.postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[Server]:
+    """PostgreSQL for stores: it need not survive a power cut, and each test has a database of its own in it."""
+    with servers.postgres("fsync = off", "max_connections = 300") as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where ``stores.url`` makes stores: in files, unless a test that is marked ``both_databases`` has its second run.
+
+    For every test, and so before any other fixture: one that only some tests get by their mark would be left out.
+    """
+    kind: str = getattr(request, "param", stores.SQLITE)
+    with stores.stores_in(request.getfixturevalue("store_server") if kind == stores.POSTGRESQL else None):
+        yield kind
+
+
+@pytest.fixture
+def stores_on_postgresql(store_server: Server) -> Iterator[None]:
+    """Have ``stores.url`` make databases; for state machines, which are classes that no mark can run twice."""
+    with stores.stores_in(store_server):
+        yield

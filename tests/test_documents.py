@@ -23,6 +23,7 @@ from credentials import A_KEY, a_secret_key
 from pydantic import BaseModel
 
 from salesforce_poller import check, cli, config, views
+from salesforce_poller.admin import meters
 from salesforce_poller.admin.settings import HttpSettings
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.delivery import envelope
@@ -54,6 +55,7 @@ SPECIAL = {
     "POLLER_SECRET_KEY": a_secret_key(),
     "ACME_PRIVATE_KEY": A_KEY.pem,
     "MIRROR_URL": "postgresql://mirror:hush@db.example.com/crm",
+    "STORE_URL": "postgresql://poller:hush@db.example.com/poller",
     "EGRESS_PROXY": "http://us:them@proxy.example.com:3128",
     "SLACK_URL": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
 }
@@ -183,6 +185,12 @@ def test_the_readme_has_every_command_with_the_help_that_it_gives() -> None:
     """One table, in the order of --help."""
     told = {re.sub(r"`salesforce-poller ([a-z-]+).*`", r"\1", cells[0]): cells[1] for cells in rows("command")}
     assert told == {name: command.help for name, command in COMMANDS.items()}
+
+
+def test_the_table_of_metrics_is_that_of_the_program() -> None:
+    """Name, type, labels and help of each, in the order of the page."""
+    wanted = [[f"`{one.name}`", one.type, ", ".join(one.labels) or "-", one.help] for one in meters.METERS]
+    assert rows("metric") == wanted
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import stores
 from fakes import FakeClock
 from oracle import judge
 from pydantic import SecretStr
@@ -54,11 +55,14 @@ class World:
         wide: bool = False,
     ) -> None:
         self.seed = seed
-        self.folder = folder
+        #: The store belongs to it, see ``stores.py``.
+        self.path = folder / "store.db"
         self.org = Org(clock=OrgClock(START, speed=0), seed=seed, things=things, wide=wide)
         self.machine = clock or FakeClock(START + skew)
         self.reports: list[PollReport | PollFailure] = []
         self.stop = asyncio.Event()
+        #: Seconds of real time in which the org must answer; from the next start on.
+        self.patience = 5.0
         self.store: Store
         self.client: Client
         self.budget: Budget
@@ -79,9 +83,12 @@ class World:
     async def start(self, url: str) -> None:
         """Start the poller's process: an open store, a client that has not logged in yet."""
         self._url = url
-        self.store = await self._process.enter_async_context(Store(str(self.folder / "store.db")))
+        self.store = await self._process.enter_async_context(Store(stores.url(self.path)))
         settings = OrgSettings(
-            login_url=url, client_id="simulated-client", client_secret=SecretStr("simulated-secret"), timeout=5
+            login_url=url,
+            client_id="simulated-client",
+            client_secret=SecretStr("simulated-secret"),
+            timeout=self.patience,
         )
         self._org_settings = settings
         await self._connect(Allowance(calls=1_000_000), [])

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from salesforce_poller.store.tables import Id, Name
+
 revision = "0001"
 down_revision = None
 
@@ -14,17 +16,17 @@ def upgrade() -> None:
     op.create_table(
         "feeds",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("org", sa.String, nullable=False),
-        sa.Column("object", sa.String, nullable=False),
+        sa.Column("org", Name, nullable=False),
+        sa.Column("object", Name, nullable=False),
         sa.Column("started_at", sa.BigInteger, nullable=False),
-        sa.Column("organization_id", sa.String(18), nullable=False),
+        sa.Column("organization_id", Id, nullable=False),
         sa.Column("seen_through", sa.BigInteger, nullable=False),
         sa.Column("settled_through", sa.BigInteger, nullable=False),
         sa.Column("deleted_through", sa.BigInteger, nullable=False),
         sa.Column("backfill_since", sa.BigInteger),
         sa.Column("backfill_until", sa.BigInteger, nullable=False),
         sa.Column("backfill_after_stamp", sa.BigInteger),
-        sa.Column("backfill_after_id", sa.String(18)),
+        sa.Column("backfill_after_id", Id),
         sa.Column("backfill_done", sa.Boolean, nullable=False),
         sa.Column("primed", sa.Boolean, nullable=False),
         sa.Column("polled_at", sa.BigInteger),
@@ -35,11 +37,11 @@ def upgrade() -> None:
     op.create_table(
         "sightings",
         sa.Column("feed_id", sa.Integer, sa.ForeignKey("feeds.id", ondelete="CASCADE"), primary_key=True),
-        sa.Column("record_id", sa.String(18), primary_key=True),
+        sa.Column("record_id", Id, primary_key=True),
         sa.Column("stamp", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.String(32), nullable=False),
         sa.Column("deleted", sa.Boolean, nullable=False),
-        sa.Column("merged_into", sa.String(18)),
+        sa.Column("merged_into", Id),
         sa.Column("fields", sa.Text),
     )
     op.create_index("ix_sightings_forget", "sightings", ["feed_id", "deleted", "stamp"])
@@ -47,10 +49,10 @@ def upgrade() -> None:
         "events",
         sa.Column("position", _POSITION, primary_key=True),
         sa.Column("id", sa.String(32), nullable=False),
-        sa.Column("org", sa.String, nullable=False),
-        sa.Column("object", sa.String, nullable=False),
+        sa.Column("org", Name, nullable=False),
+        sa.Column("object", Name, nullable=False),
         sa.Column("kind", sa.String(10), nullable=False),
-        sa.Column("record_key", sa.String, nullable=False),
+        sa.Column("record_key", Name, nullable=False),
         sa.Column("stamp", sa.BigInteger, nullable=False),
         sa.Column("recorded_at", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
@@ -61,7 +63,7 @@ def upgrade() -> None:
     op.create_index("ix_events_recorded", "events", ["recorded_at"])
     op.create_table(
         "sinks",
-        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("name", Name, primary_key=True),
         sa.Column("cursor", sa.BigInteger, nullable=False),
         sa.Column("paused", sa.Text, nullable=False, server_default=""),
         sa.Column("failing_since", sa.BigInteger),
@@ -70,9 +72,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "parked",
-        sa.Column("sink", sa.String, sa.ForeignKey("sinks.name", ondelete="CASCADE"), primary_key=True),
+        sa.Column("sink", Name, sa.ForeignKey("sinks.name", ondelete="CASCADE"), primary_key=True),
         sa.Column("position", sa.BigInteger, primary_key=True),
-        sa.Column("record_key", sa.String, nullable=False),
+        sa.Column("record_key", Name, nullable=False),
         sa.Column("dead", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("first_tried_at", sa.BigInteger),

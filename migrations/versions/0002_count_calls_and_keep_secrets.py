@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from salesforce_poller.store.tables import Id, Name
+
 revision = "0002"
 down_revision = "0001"
 
@@ -11,13 +13,13 @@ def upgrade() -> None:
     """Make three tables; let feeds remember more of their backfill."""
     op.create_table(
         "calls",
-        sa.Column("org", sa.String, primary_key=True),
+        sa.Column("org", Name, primary_key=True),
         sa.Column("minute", sa.BigInteger, primary_key=True),
         sa.Column("calls", sa.Integer, nullable=False),
     )
     op.create_table(
         "orgs",
-        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("name", Name, primary_key=True),
         sa.Column("heard_at", sa.BigInteger),
         sa.Column("used", sa.BigInteger),
         sa.Column("allowed", sa.BigInteger),
@@ -29,12 +31,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "secrets",
-        sa.Column("org", sa.String, primary_key=True),
-        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("org", Name, primary_key=True),
+        sa.Column("name", Name, primary_key=True),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("written_at", sa.BigInteger, nullable=False),
     )
-    op.add_column("feeds", sa.Column("backfill_job", sa.String(18)))
+    op.add_column("feeds", sa.Column("backfill_job", Id))
     op.add_column("feeds", sa.Column("backfill_locator", sa.Text))
     op.add_column("feeds", sa.Column("backfill_rows", sa.BigInteger, nullable=False, server_default="0"))
     op.add_column("feeds", sa.Column("backfill_total", sa.BigInteger))

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from salesforce_poller.store.tables import Name
+
 revision = "0003"
 down_revision = "0002"
 
@@ -11,9 +13,9 @@ def upgrade() -> None:
     """Make the table."""
     op.create_table(
         "troubles",
-        sa.Column("org", sa.String, primary_key=True),
-        sa.Column("object", sa.String, primary_key=True),
-        sa.Column("name", sa.String, nullable=False),
+        sa.Column("org", Name, primary_key=True),
+        sa.Column("object", Name, primary_key=True),
+        sa.Column("name", Name, nullable=False),
         sa.Column("error", sa.Text, nullable=False),
         sa.Column("since", sa.BigInteger, nullable=False),
     )

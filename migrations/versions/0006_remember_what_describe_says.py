@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from salesforce_poller.store.tables import Name
+
 revision = "0006"
 down_revision = "0005"
 
@@ -11,7 +13,7 @@ def upgrade() -> None:
     """Make the table."""
     op.create_table(
         "described",
-        sa.Column("org", sa.String, primary_key=True),
-        sa.Column("object", sa.String, primary_key=True),
+        sa.Column("org", Name, primary_key=True),
+        sa.Column("object", Name, primary_key=True),
         sa.Column("types", sa.Text, nullable=False),
     )

@@ -6,14 +6,14 @@ what would be right: NotUnderstood, NotKnown or NotNow.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 import structlog
 
 from salesforce_poller.actions import orders, replay
-from salesforce_poller.actions.replay import Wants
+from salesforce_poller.actions.present import Present
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import NotKnown, NotNow
 from salesforce_poller.store.pauses import Pause
@@ -29,34 +29,35 @@ _PATIENCE = 20.0
 class Poller(Protocol):
     """What the desk needs of those who poll; there is none where no daemon runs."""
 
-    def pause(self, org: str, object_name: str) -> None:
-        """Give the feed no more turns; one under way ends with its page."""
-
-    def resume(self, org: str, object_name: str) -> None:
-        """Give the feed its turns again, the first one at once."""
+    def polls(self, org: str) -> bool:
+        """Say whether this process polls an org at this moment."""
 
     async def poll(self, org: str, object_name: str) -> bool | None:
         """Give the feed a turn now, and say whether it worked out; None when one is under way. Raises NotNow."""
 
 
+#: Reads the configuration again and puts it into effect; returns what was changed. Raises ConfigError, NotNow.
+Reload = Callable[[], Awaitable[dict[str, Any]]]
+
+
 class Desk:
-    """Takes orders. ``wants`` says of each configured sink which events it wants; ``feeds`` are the configured ones."""
+    """Takes orders about what is configured at ``present``. Where no daemon runs, nobody polls and nobody reloads."""
 
     def __init__(
         self,
         store: Store,
         *,
-        feeds: Sequence[tuple[str, str]],
-        wants: Mapping[str, Wants],
+        present: Present,
         clock: Clock,
         poller: Poller | None = None,
+        reload: Reload | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
-        self._feeds = feeds
-        self._wants = wants
+        self._present = present
         self._clock = clock
         self._poller = poller
+        self._reload = reload
         self._stopping = stopping
 
     async def take(self, order: str, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class Desk:
             NotUnderstood: the body is wrong.
             NotKnown: there is no such order, sink, feed, org or object.
             NotNow: it cannot be done at this moment.
+            ConfigError: the configuration that was read again is wrong.
             StoreError: the store failed.
         """
         if self._stopping():
@@ -79,22 +81,25 @@ class Desk:
                 return await self._sink(name, verb, said)
             case ["feeds", org, name, "poll" | "pause" | "resume" as verb]:
                 return await self._feed(org, name, verb, said)
+            case ["reload"]:
+                orders.read(orders.Nothing, said)
+                return await self._read_again()
         raise NotKnown(
             f"there is no order {order!r}; there is sinks/NAME/pause, sinks/NAME/resume, feeds/ORG/OBJECT/poll, "
-            "feeds/ORG/OBJECT/pause, feeds/ORG/OBJECT/resume, replay, dead/requeue and dead/drop"
+            "feeds/ORG/OBJECT/pause, feeds/ORG/OBJECT/resume, replay, dead/requeue, dead/drop and reload"
         )
 
     async def check_names(self, wanted: orders.Wanted) -> None:
         """Raise NotKnown where an org, an object or a sink is named that is neither configured nor in the store."""
-        if wanted.org and wanted.org not in {org for org, _ in self._feeds}:
+        if wanted.org and wanted.org not in {org for org, _ in self._present.feeds}:
             await self._check_there(
-                "org", wanted.org, Selection(org=wanted.org), sorted({org for org, _ in self._feeds})
+                "org", wanted.org, Selection(org=wanted.org), sorted({org for org, _ in self._present.feeds})
             )
-        names = {name.lower() for _, name in self._feeds}
+        names = {name.lower() for _, name in self._present.feeds}
         if wanted.object and wanted.object.lower() not in names:
-            known = sorted({name for _, name in self._feeds})
+            known = sorted({name for _, name in self._present.feeds})
             await self._check_there("object", wanted.object, Selection(object=wanted.object), known)
-        known = sorted({*self._wants, *await self._store.repairs.sinks()})
+        known = sorted({*self._present.wants, *await self._store.repairs.sinks()})
         for name in wanted.sink or []:
             if name not in known:
                 raise NotKnown(f"there is no sink named {name}; there is {', '.join(known)}")
@@ -108,7 +113,8 @@ class Desk:
     async def _replay(self, order: orders.Replay) -> dict[str, Any]:
         order.checked()
         await self.check_names(order)
-        configured = [name for name in self._wants if order.sink is None or name in order.sink]
+        wants = self._present.wants  # those of this moment: a reload may change them in the middle
+        configured = [name for name in wants if order.sink is None or name in order.sink]
         self._check_configured(order.sink or [])
         ran = await self._store.repairs.sinks()
         if order.sink and (new := [name for name in configured if name not in ran]):
@@ -116,7 +122,7 @@ class Desk:
         through = await self._store.repairs.end() if order.through is None else order.through
         done = await replay.owe_again(
             self._store.repairs,
-            {name: self._wants[name] for name in configured if name in ran},
+            {name: wants[name] for name in configured if name in ran},
             order.selection(self._clock.now()),
             replay.Extent(order.after, through, order.most),
             clock=self._clock,
@@ -140,7 +146,7 @@ class Desk:
         selection = order.selection(self._clock.now())
         ran = await self._store.repairs.sinks()
         if verb == "requeue":
-            ran = [name for name in ran if name in self._wants]
+            ran = [name for name in ran if name in self._present.wants]
             self._check_configured(order.sink or [])
         names = order.sink or ran
         if order.dry_run:
@@ -154,14 +160,14 @@ class Desk:
         return {"dry_run": order.dry_run, "sinks": counts}
 
     def _check_configured(self, names: Sequence[str]) -> None:
-        if gone := [name for name in names if name not in self._wants]:
+        if gone := [name for name in names if name not in self._present.wants]:
             raise NotKnown(f"the sink {gone[0]} is not in the configuration any more: nobody would deliver to it")
 
     # ------------------------------------------------------------------ sinks and feeds
 
     async def _sink(self, name: str, verb: str, said: Mapping[str, Any]) -> dict[str, Any]:
-        if name not in self._wants:
-            raise NotKnown(f"there is no sink named {name}; there is {', '.join(self._wants)}")
+        if name not in self._present.wants:
+            raise NotKnown(f"there is no sink named {name}; there is {', '.join(self._present.wants)}")
         reason = orders.read(orders.Pause, said).reason if verb == "pause" else ""
         if verb == "resume":
             orders.read(orders.Nothing, said)
@@ -172,14 +178,15 @@ class Desk:
             await self._store.outbox.pause(name, reason)
         elif before.paused:
             await self._store.outbox.resume(name)
-            self._store.repairs.tell()
         log.info("sink.paused" if verb == "pause" else "sink.resumed", sink=name, reason=reason or before.paused)
         return {"sink": name, "paused": reason, "was_paused": before.paused}
 
     async def _feed(self, org: str, name: str, verb: str, said: Mapping[str, Any]) -> dict[str, Any]:
-        if (org, name) not in self._feeds:
-            known = ", ".join(f"{one}/{other}" for one, other in self._feeds)
+        if (org, name) not in self._present.feeds:
+            known = ", ".join(f"{one}/{other}" for one, other in self._present.feeds)
             raise NotKnown(f"there is no feed {org}/{name}; there is {known}")
+        if self._poller is not None and not (self._store.is_shared or self._poller.polls(org)):
+            raise NotNow(f"{org} is not polled by this process at the moment; its log says why")
         paused = {(one.org, one.object): one.why for one in await self._store.pauses.all()}
         before = paused.get((org, name), "")
         told = {"feed": f"{org}/{name}", "paused": "", "was_paused": before}
@@ -190,25 +197,29 @@ class Desk:
             case "pause":
                 told["paused"] = orders.read(orders.Pause, said).reason
                 await self._store.pauses.begin(Pause(org, name, told["paused"], self._clock.now()))
-                self._tell_poller(lambda poller: poller.pause(org, name))
             case _:
                 orders.read(orders.Nothing, said)
                 await self._store.pauses.end(org, name)
-                self._tell_poller(lambda poller: poller.resume(org, name))
         log.info(
             "feed.paused" if verb == "pause" else "feed.resumed", org=org, object=name, reason=told["paused"] or before
         )
         return told
 
-    def _tell_poller(self, say: Callable[[Poller], None]) -> None:
-        if self._poller is not None:
-            say(self._poller)
+    async def _read_again(self) -> dict[str, Any]:
+        if self._reload is None and self._store.is_shared:
+            return {"asked": await self._store.leases.ask_to_reload()}
+        if self._reload is None:
+            raise NotNow("no daemon is running on this store; the next one reads the configuration when it starts")
+        return await self._reload()
 
     async def _poll(self, org: str, name: str, paused: str) -> dict[str, Any]:
-        if self._poller is None:
+        if self._poller is None and not self._store.is_shared:
             raise NotNow("no daemon is running on this store; a poll is the daemon's affair")
         if paused:
             raise NotNow(f"{org}/{name} is paused ({paused}); resume it, and it is polled at once")
+        if self._poller is None or (self._store.is_shared and not self._poller.polls(org)):
+            await self._store.pauses.ask_for_poll(org, name)  # whoever polls it hears of it; its answer stays there
+            return {"feed": f"{org}/{name}", "done": False, "events": 0, "error": ""}
         end = await self._store.repairs.end()
         turn = asyncio.ensure_future(self._poller.poll(org, name))
         done, _ = await asyncio.wait([turn], timeout=_PATIENCE)

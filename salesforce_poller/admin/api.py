@@ -4,7 +4,7 @@ JSON in, JSON out; what is wrong comes as ``{"error": "…"}`` with a line that 
 what is decided by ``guard.py``; put into the application by ``server.py``.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from salesforce_poller.actions import orders, overview
+from salesforce_poller.actions import orders, overview, sharing
 from salesforce_poller.actions.desk import Desk
+from salesforce_poller.actions.present import Present
 from salesforce_poller.admin import facts
 from salesforce_poller.admin.guard import Guard, No
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import NotKnown, NotNow, NotUnderstood, PollerError
+from salesforce_poller.errors import ConfigError, NotKnown, NotNow, NotUnderstood, PollerError
 from salesforce_poller.store.store import Store
 
 #: Bytes; an order is a few names.
 _LARGEST_BODY = 65_536
-_STATUS: dict[type[PollerError], int] = {NotUnderstood: 400, NotKnown: 404, NotNow: 409}
+_STATUS: dict[type[PollerError], int] = {NotUnderstood: 400, NotKnown: 404, NotNow: 409, ConfigError: 422}
 #: Said of an answer that no proxy and no browser should keep.
 _PRIVATE = {"cache-control": "no-store"}
 
@@ -36,9 +37,7 @@ class Api:
     store: Store
     desk: Desk
     guard: Guard
-    #: By org and object, and by name.
-    feeds: Sequence[tuple[str, str]]
-    sinks: Sequence[str]
+    present: Present
     clock: Clock
 
 
@@ -46,10 +45,17 @@ def routes(api: Api) -> list[Route]:
     """Return the routes below ``/api``."""
 
     async def feeds(request: Request) -> Response:
-        return await _answer(api.guard.looking(request.headers), lambda: _told(overview.of_feeds(api.store, api.feeds)))
+        return await _answer(
+            api.guard.looking(request.headers), lambda: _told(overview.of_feeds(api.store, api.present.feeds))
+        )
 
     async def sinks(request: Request) -> Response:
-        return await _answer(api.guard.looking(request.headers), lambda: _told(overview.of_sinks(api.store, api.sinks)))
+        return await _answer(
+            api.guard.looking(request.headers), lambda: _told(overview.of_sinks(api.store, api.present.sinks))
+        )
+
+    async def leases(request: Request) -> Response:
+        return await _answer(api.guard.looking(request.headers), lambda: _leases(api))
 
     async def events(request: Request) -> Response:
         return await _answer(api.guard.acting(request.headers), lambda: _events(api, request.query_params))
@@ -63,6 +69,7 @@ def routes(api: Api) -> list[Route]:
     return [
         Route("/api/feeds", feeds),
         Route("/api/sinks", sinks),
+        Route("/api/leases", leases),
         Route("/api/events", events),
         Route("/api/dead", dead),
         Route("/api/{order:path}", order, methods=["POST"]),
@@ -78,7 +85,8 @@ async def _answer(no: No | None, work: Callable[[], Awaitable[Any]]) -> Response
         return _json(await work(), 200, _PRIVATE)
     except PollerError as exc:
         status = next((code for kind, code in _STATUS.items() if isinstance(exc, kind)), 503)
-        return _json({"error": str(exc)}, status, _PRIVATE)
+        problems = {"problems": exc.problems} if isinstance(exc, ConfigError) else {}
+        return _json({"error": str(exc), **problems}, status, _PRIVATE)
 
 
 def _json(value: Any, status: int, headers: dict[str, str]) -> Response:
@@ -87,6 +95,13 @@ def _json(value: Any, status: int, headers: dict[str, str]) -> Response:
 
 async def _told(views: Awaitable[Any]) -> Any:
     return await views
+
+
+async def _leases(api: Api) -> sharing.Sharing:
+    found = await sharing.of(api.store, api.present.duties)
+    if found is None:
+        raise NotKnown("there are no leases: an SQLite store is one process's alone")
+    return found
 
 
 async def _events(api: Api, said: QueryParams) -> list[dict[str, Any]]:
@@ -111,7 +126,7 @@ async def _dead(api: Api, said: QueryParams) -> list[dict[str, Any]]:
 async def _order(api: Api, request: Request) -> dict[str, Any]:
     path = request.path_params["order"]
     if request.method == "GET":
-        raise NotKnown(f"there is no GET /api/{path}; there is feeds, sinks, events and dead")
+        raise NotKnown(f"there is no GET /api/{path}; there is feeds, sinks, leases, events and dead")
     return await api.desk.take(path, await _body(request))
 
 

@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from salesforce_poller.actions.sharing import Sharing
 from salesforce_poller.clock import format_span
 from salesforce_poller.delivery import envelope
 from salesforce_poller.errors import Action
 from salesforce_poller.model import Delivery
 from salesforce_poller.salesforce import troubles
-from salesforce_poller.store.feeds import FeedHealth
 from salesforce_poller.store.repairs import Dead, Recorded
 from salesforce_poller.store.troubles import OpenTrouble
 
@@ -20,7 +20,7 @@ _LASTING = {Action.PAUSE_FEED, Action.STOP_ORG}
 
 
 def not_ready(
-    feeds: Sequence[FeedHealth],
+    started: Collection[tuple[str, str]],
     open_troubles: Sequence[OpenTrouble],
     watched: Iterable[tuple[str, str]],
     now: datetime,
@@ -28,15 +28,13 @@ def not_ready(
 ) -> list[str]:
     """Say what keeps the daemon from being ready, one line each; ``now`` is machine time (UTC).
 
-    ``feeds`` are those that ever ran, ``watched`` those that should, by org and object.
+    ``started`` are the feeds that ever ran, ``watched`` those that should, by org and object.
 
     A feed that is ``paused`` by a person does not: it is as somebody wants it. A failing sink does not: its
     events wait in the store and the other sinks go on.
     """
-    started = {(feed.org, feed.object) for feed in feeds}
-    problems = [
-        f"{org}/{name} has not been read yet" for org, name in watched if (org, name) not in started.union(paused)
-    ]
+    seen = {*started, *paused}
+    problems = [f"{org}/{name} has not been read yet" for org, name in watched if (org, name) not in seen]
     for one in open_troubles:
         if (one.org, one.object) in paused:
             continue
@@ -44,6 +42,20 @@ def not_ready(
         if (row and row.action in _LASTING) or now - one.since >= STUCK_AFTER:
             span = format_span(max(0.0, (now - one.since).total_seconds()))
             problems.append(f"{concerned(one)} has failed for {span}: {one.error}")
+    return problems
+
+
+def not_shared(sharing: Sharing | None, lease: timedelta, *, current: bool) -> list[str]:
+    """Say what is wrong with this process's place among others, and what nobody has held for longer than a lease."""
+    if sharing is None:
+        return []
+    problems = [
+        f"nobody works for {one.duty}, for {format_span(one.vacant_s)} now"
+        for one in sharing.vacant
+        if one.vacant_s is not None and one.vacant_s > lease.total_seconds()
+    ]
+    if not current:
+        problems.append("others may take this process for dead: its latest word to the store is too long ago")
     return problems
 
 

@@ -16,17 +16,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from salesforce_poller.actions import sharing
+from salesforce_poller.actions.present import Present
 from salesforce_poller.admin import facts
 from salesforce_poller.admin.guard import Guard
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import ConfigError
+from salesforce_poller.errors import ConfigError, StoreError
+from salesforce_poller.store.pauses import Pause
 from salesforce_poller.store.store import Store
+from salesforce_poller.store.troubles import OpenTrouble
 
 
-def build(
-    store: Store, clock: Clock, *, watched: Sequence[tuple[str, str]], guard: Guard, more: Sequence[Route] = ()
-) -> Starlette:
-    """Build the application; ``watched`` are the configured feeds by org and object, ``more`` the routes of ``api.py``.
+def build(store: Store, clock: Clock, *, present: Present, guard: Guard, more: Sequence[Route] = ()) -> Starlette:
+    """Build the application; ``present`` knows the configured feeds, ``more`` are the routes of ``api.py``.
 
     Where there is a token, only who shows it is told *what* is wrong.
     """
@@ -35,10 +37,19 @@ def build(
         return JSONResponse({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
-        pauses = [one for one in await store.pauses.all() if (one.org, one.object) in watched]
-        troubles = facts.of_watched(await store.feeds.open_troubles(), watched)
-        paused = {(one.org, one.object) for one in pauses}
-        problems = facts.not_ready(await store.feeds.health(), troubles, watched, clock.now(), paused)
+        watched = dict.fromkeys(present.feeds)
+        pauses: list[Pause] = []
+        troubles: list[OpenTrouble] = []
+        try:
+            pauses = [one for one in await store.pauses.all() if (one.org, one.object) in watched]
+            troubles = facts.of_watched(await store.feeds.open_troubles(), watched)
+            started, paused = await store.feeds.started(), {(one.org, one.object) for one in pauses}
+            stuck = facts.not_ready(started, troubles, watched, clock.now(), paused)
+            shared = await sharing.of(store, present.duties)
+            stuck += facts.not_shared(shared, present.lease, current=present.current())
+        except StoreError as exc:
+            stuck = [str(exc)]
+        problems = [*present.lacking, *stuck]
         told: dict[str, Any] = {"ready": not problems}
         if guard.details(request.headers):
             told |= {"problems": problems, "troubles": [facts.told(one) for one in troubles], "paused": pauses}

@@ -119,7 +119,7 @@ def _is_meant(counts: dict[str, int]) -> bool:
 
 async def show_dead(config: Config, look: orders.Look, *, clock: Clock, as_json: bool, whole: bool) -> None:
     """Show what was given up. Raises StoreError when there is no store yet, NotKnown for names that never were."""
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         await app.desk_for(config, store, clock=clock).check_names(look)
         names = look.sink or await store.repairs.sinks()
         found = await store.repairs.dead(look.selection(clock.now()), names, look.limit)

@@ -16,7 +16,7 @@ import orjson
 from salesforce_poller import app
 from salesforce_poller.clock import Clock
 from salesforce_poller.config import Config
-from salesforce_poller.errors import PollerError, StoreError, StoreInUse, capped
+from salesforce_poller.errors import ConfigError, PollerError, StoreError, StoreInUse, capped
 from salesforce_poller.store.lock import Holder, holder_of
 from salesforce_poller.store.store import Store
 
@@ -31,15 +31,20 @@ async def hand_over(config: Config, order: str, said: Mapping[str, Any], *, cloc
     """Have an order carried out, and return the answer of the desk.
 
     Raises:
-        PollerError: what the desk raises; or the daemon cannot be reached, or takes no orders.
+        ConfigError: the daemon's own configuration is wrong.
+        PollerError: what else the desk raises; or the daemon cannot be reached, or takes no orders.
     """
-    path = Path(config.store.path)
+    path = config.store.path
+    if path is None:
+        # Nobody has it alone: it is done in the database, and the daemons that are concerned hear of it there.
+        async with Store(config.store.url, keys=config.store.keys, upgrade=False) as store:
+            return await app.desk_for(config, store, clock=clock).take(order, said)
     _check_there(path)
     began = clock.monotonic()
     while True:
         try:
             # Only for this order: a daemon that is started meanwhile must not find the store taken.
-            async with Store(config.store.path, keys=config.store.keys) as store:
+            async with Store(config.store.url, keys=config.store.keys) as store:
                 return await app.desk_for(config, store, clock=clock).take(order, said)
         except StoreInUse as exc:
             holder, late = holder_of(path), clock.monotonic() - began > _WAIT
@@ -75,6 +80,8 @@ def _post(holder: Holder, order: str, said: Mapping[str, Any]) -> dict[str, Any]
         told = None
     if answer.status == http.client.OK and isinstance(told, dict):
         return told
+    if isinstance(told, dict) and isinstance(told.get("problems"), list):
+        raise ConfigError([str(problem) for problem in told["problems"]])
     problem = told.get("error") if isinstance(told, dict) else None
     raise PollerError(str(problem) if problem else f"the daemon answered {answer.status} {capped(answer.reason)}")
 

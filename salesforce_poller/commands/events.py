@@ -85,7 +85,7 @@ async def show_events(config: Config, look: orders.Look, printer: Printer, *, cl
         StoreError: there is no store yet.
         NotKnown: an org or object is named that never was.
     """
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         await app.desk_for(config, store, clock=clock).check_names(look)
         found = await store.repairs.newest(look.selection(clock.now()), look.limit)
     printer.show(found)
@@ -97,7 +97,7 @@ async def follow_events(
     config: Config, look: orders.Look, printer: Printer, *, clock: Clock, stop: asyncio.Event
 ) -> None:
     """Show the newest events and then those that come, until ``stop`` or until nobody reads on. Raises as above."""
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         await app.desk_for(config, store, clock=clock).check_names(look)
         selection = look.selection(clock.now())
         after = await store.repairs.end()

@@ -58,7 +58,7 @@ def resume(
 async def show_feeds(config: Config, *, clock: Clock, as_json: bool) -> None:
     """Show how the feeds stand. Raises StoreError when there is no store yet."""
     watched = [(org, name) for org, settings in config.orgs.items() for name in settings.objects]
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         views = await overview.of_feeds(store, watched)
     if as_json:
         printing.as_json([asdict(one) for one in views])

@@ -93,8 +93,19 @@ def go(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-async def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
-    """Run work that heeds a stop event; the first signal sets it, a second one ends the program the hard way."""
+def hear(reload: asyncio.Event) -> None:
+    """Have SIGHUP set ``reload`` from now on, while there is no loop yet; :func:`until_signal` takes over from it."""
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, lambda _number, _frame: reload.set())
+
+
+async def until_signal(
+    work: Callable[[asyncio.Event], Coroutine[Any, Any, T]], reload: asyncio.Event | None = None
+) -> T:
+    """Run work that heeds a stop event; the first signal sets it, a second one ends the program the hard way.
+
+    SIGHUP sets ``reload``, where it is given.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -105,4 +116,7 @@ async def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) 
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(number, ask, number)
+    if reload is not None:
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(signal.SIGHUP, reload.set)
     return await work(stop)

@@ -81,7 +81,7 @@ async def _show(config: Config, told: dict[str, Any]) -> None:
     for name, owed in told["sinks"].items():
         table.add_row(escape(name), *(f"{owed[key]:,}" for key in _COLUMNS))
     console.print(table)
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         views = await overview.of_sinks(store, list(told["sinks"]))
     waiting = [one for one in views if one.name in told["sinks"] and (one.paused or one.down_since or not one.started)]
     if waiting:

@@ -43,7 +43,7 @@ def resume(name: _Name, path: options.ConfigFile = options.CONFIG, *, as_json: o
 
 async def show_sinks(config: Config, *, clock: Clock, as_json: bool) -> None:
     """Show how the sinks stand. Raises StoreError when there is no store yet."""
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         views = await overview.of_sinks(store, list(config.sinks))
     if as_json:
         printing.as_json([asdict(one) for one in views])
@@ -61,7 +61,7 @@ async def turn(config: Config, name: str, verb: str, *, reason: str | None, cloc
     if as_json:
         printing.as_json(told)
         return
-    async with Store(config.store.path, writable=False) as store:
+    async with Store(config.store.url, writable=False) as store:
         backlog = await store.outbox.backlog(name)
     owed = printing.count(backlog.waiting + backlog.parked, "event")
     console = printing.console()

@@ -19,13 +19,25 @@ from salesforce_poller.delivery.breaker import CLOSED, Breaker
 from salesforce_poller.delivery.company import Company
 from salesforce_poller.delivery.projection import Projection
 from salesforce_poller.delivery.round import Closing, Owed, Round
-from salesforce_poller.errors import StoreError
-from salesforce_poller.model import Delivery, DispatchReport, Ordering, Parked, Receipt, SinkState, Verdict
+from salesforce_poller.errors import StoreError, StoreWentBack
+from salesforce_poller.model import (
+    SENDS,
+    Delivery,
+    DispatchReport,
+    Ordering,
+    Parked,
+    Receipt,
+    SinkState,
+    Spread,
+    Verdict,
+)
 from salesforce_poller.sinks.base import Sink, SinkSettings
 from salesforce_poller.store.outbox import Outbox, Standing
 
-#: Events read in one round: what may be sent twice after a crash.
+#: Events read in one round, for a sink that takes no larger batch: what may be sent twice after a crash.
 ROUND_SIZE = 300
+#: Seconds until it is looked again whether the sink is still ours.
+_NOT_CURRENT = 1.0
 #: A clock that is so far behind was set back; a clock that is put right bit by bit is not.
 _SET_BACK = timedelta(seconds=10)
 
@@ -39,24 +51,39 @@ class _Outcome:
 
 
 class Dispatcher:
-    """Delivers to one sink. ``outbox`` must know the sink (``ensure_sinks``)."""
+    """Delivers to one sink, as long as it is ours to do so. ``outbox`` must know the sink (``ensure_sinks``)."""
 
     def __init__(
-        self, name: str, settings: SinkSettings, sink: Sink[Any], outbox: Outbox, *, clock: Clock, rng: random.Random
+        self,
+        name: str,
+        settings: SinkSettings,
+        sink: Sink[Any],
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        current: Callable[[], bool] = lambda: True,
     ) -> None:
         self._name = name
         self._settings = settings
         self._filters = filters.Filters(settings, name)
         self._projection = Projection(settings.fields)
         self._sink = sink
+        self._round_size = max(ROUND_SIZE, sink.batch)
         self._outbox = outbox
         self._clock = clock
         self._rng = rng
+        #: Whether nobody else can be delivering in our place by now.
+        self._current = current
+        #: Set when the sink is open.
+        self.opened = asyncio.Event()
         self._breaker: Breaker | None = None
         self._cut_short = False
         self._company = Company()
         #: When it last looked what is owed (machine time, UTC).
         self._looked_at: datetime | None = None
+        #: How long the sends took since the last report.
+        self._sends = Spread(SENDS)
         #: What the latest round came to, until it is written down.
         self._unwritten: _Outcome | None = None
         #: Events that were read while others were sent, and the position they lie behind.
@@ -68,9 +95,13 @@ class Dispatcher:
         ``wake`` says that there are new events or that the sink was resumed. Every round is told to ``report``.
         """
         await self._sink.open()
+        self.opened.set()
         try:
             while not stop.is_set():
                 wake.clear()
+                if not self._current():
+                    await self._rest(_NOT_CURRENT, wake, stop)
+                    continue
                 outcome = await self.dispatch_once(stop)
                 report(outcome)
                 if not outcome.busy:
@@ -103,7 +134,7 @@ class Dispatcher:
             now,
             self._settings.ordering,
             tried=self._sink.concurrency * (1 if self._sink.one_answer else self._sink.batch),
-            untried=ROUND_SIZE,
+            untried=self._round_size,
         )
         state = standing.state
         if state.paused:
@@ -146,7 +177,7 @@ class Dispatcher:
         self._company = self._company.after(positions, now)
         batch = 1 if owed.ordering is Ordering.STRICT else self._sink.batch
         # Behind a full round there is more: what it holds that is wanted leaves, or the rest of it would wait, too.
-        in_a_hurry = owed.due or len(owed.fresh) == ROUND_SIZE
+        in_a_hurry = owed.due or len(owed.fresh) == self._round_size
         until = None if in_a_hurry else self._company.until(positions, batch, self._sink.batch_wait)
         return until if until is not None and now < until else None
 
@@ -154,34 +185,36 @@ class Dispatcher:
         after, ahead = self._ahead
         self._ahead = (-1, [])
         # Nothing found ahead says nothing: there may be something by now, and its wake-up is spent.
-        return ahead if ahead and after == cursor else await self._outbox.read(self._name, ROUND_SIZE)
+        return ahead if ahead and after == cursor else await self._outbox.read(self._name, self._round_size)
 
     async def _send_all(self, book: Round, fresh: Sequence[Delivery], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as senders:
             for _ in range(1 if book.probing else self._sink.concurrency):
                 senders.create_task(self._send_some(book, stop))
-            if len(fresh) == ROUND_SIZE:
+            if len(fresh) == self._round_size:
                 senders.create_task(self._read_ahead(fresh[-1].position))
 
     async def _read_ahead(self, after: int) -> None:
         """Read the next round while this one is sent. Where that fails, the round itself will read it, and complain."""
         try:
-            self._ahead = (after, await self._outbox.read(self._name, ROUND_SIZE, after=after))
+            self._ahead = (after, await self._outbox.read(self._name, self._round_size, after=after))
         except StoreError:
             self._ahead = (-1, [])
 
     async def _send_some(self, book: Round, stop: asyncio.Event) -> None:
         limit = 1 if book.probing else self._sink.batch
-        while not (stop.is_set() or self._cut_short) and (sent := book.take(limit)):
+        while self._current() and not (stop.is_set() or self._cut_short) and (sent := book.take(limit)):
             receipts = await self._send(sent)
             book.answer(sent, receipts, self._clock.now())
 
     async def _send(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        began = self._clock.monotonic()
         try:
             receipts = await self._sink.send([envelope.dress(each, self._projection) for each in deliveries])
             assert len(receipts) == len(deliveries), "a sink answers with one receipt for each event"
         except Exception as exc:  # noqa: BLE001  # a sink's bug, or its library's, must not end the loop or lose an event
             receipts = [Receipt(Verdict.TRY_LATER, f"unexpected {type(exc).__name__}")] * len(deliveries)
+        self._sends.add(self._clock.monotonic() - began)
         return receipts
 
     async def _close(self, book: Round, before: SinkState) -> DispatchReport:
@@ -210,10 +243,18 @@ class Dispatcher:
         return await self._write_down(_Outcome(settle, self._report(book, closing, now)))
 
     async def _write_down(self, outcome: _Outcome) -> DispatchReport:
-        """Settle a round and forget it. Where the store fails it is kept, and nothing is sent before it is settled."""
+        """Settle a round and forget it. Where the store fails it is kept, and nothing is sent before it is settled.
+
+        Only where the events of the round are not in the store any more, there is nothing to settle.
+        """
         self._unwritten = outcome
         if outcome.settle is not None:
-            await outcome.settle()
+            try:
+                await outcome.settle()
+            except StoreWentBack:
+                self._unwritten = None
+                self._ahead = (-1, [])
+                raise
         self._unwritten = None
         return outcome.report
 
@@ -221,14 +262,18 @@ class Dispatcher:
         parked = [*closing.park, *closing.again]
         dead = sum(each.dead for each in parked)
         probe_at = book.breaker.probe_at
+        sends, self._sends = self._sends, Spread(SENDS)
         return DispatchReport(
             self._name,
             delivered=len(book.accepted),
             parked=len(parked) - dead,
             dead=dead,
             filtered=closing.filtered,
+            retried=book.failed - dead,
+            sends=sends,
             wait=None if probe_at is None else max(0.0, (probe_at - now).total_seconds()),
             busy=not (book.breaker.is_open or closing.state.paused),
+            switched_off=bool(closing.state.paused),
             detail=closing.state.paused or _why(parked) or closing.state.last_error,
         )
 

@@ -13,6 +13,7 @@ import orjson
 from salesforce_poller.delivery.projection import EVERYTHING, Projection
 from salesforce_poller.model import Delivery, Event
 from salesforce_poller.sinks.base import Dressed
+from salesforce_poller.store import codec
 
 #: Sequences are compared as text, so they are padded: 20 digits hold every 64-bit number.
 _SEQUENCE_DIGITS = 20
@@ -20,10 +21,28 @@ _SEQUENCE_DIGITS = 20
 _ALERT_TYPE = "salesforce-poller.alert"
 
 
-def cloudevent(delivery: Delivery, projection: Projection = EVERYTHING) -> dict[str, Any]:
+def cloudevent(delivery: Delivery) -> dict[str, Any]:
     """Return the event as a CloudEvent. A consumer tells repeats by ``source`` and ``id``."""
-    event = projection.of(delivery.event)
-    dressed: dict[str, Any] = {
+    return _whole(_attributes(delivery), _data(delivery.event))
+
+
+def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
+    """Return the event as sinks take it, with the fields that this one asks for."""
+    attributes, data = _attributes(delivery), _data(projection.of(delivery.event))
+    return Dressed(attributes, orjson.dumps(_whole(attributes, data), default=codec.as_it_stands))
+
+
+def _whole(attributes: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Put the data where it always stood: behind all attributes but that of a replay."""
+    whole = {**attributes, "data": data}
+    if "replay" in whole:
+        whole["replay"] = whole.pop("replay")
+    return whole
+
+
+def _attributes(delivery: Delivery) -> dict[str, Any]:
+    event = delivery.event
+    attributes: dict[str, Any] = {
         "specversion": "1.0",
         "id": event.id,
         "source": event.source,
@@ -33,17 +52,10 @@ def cloudevent(delivery: Delivery, projection: Projection = EVERYTHING) -> dict[
         "datacontenttype": "application/json",
         "partitionkey": event.key,
         "sequence": f"{delivery.position:0{_SEQUENCE_DIGITS}}",
-        "data": _data(event),
     }
     if delivery.replay:
-        dressed["replay"] = True
-    return dressed
-
-
-def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
-    """Return the event as sinks take it, with the fields that this one asks for."""
-    dressed = cloudevent(delivery, projection)
-    return Dressed(dressed, orjson.dumps(dressed))
+        attributes["replay"] = True
+    return attributes
 
 
 def _subject(event: Event) -> str:

@@ -114,8 +114,10 @@ def _named(text: str, variable: str) -> frozenset[str] | None:
 
 
 def _only(fields: Fields | None, names: frozenset[str] | None) -> Mapping[str, Any] | None:
-    if fields is None or names is None:
-        return fields
+    if fields is None:
+        return None
+    if names is None:
+        return dict(fields)  # of the library's own kind of mapping
     return {name: fields[name] for name in names if name in fields}
 
 

@@ -4,10 +4,13 @@ The one place that decides it: what a filter lets through is owed, what it does 
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from salesforce_poller.delivery.expression import Condition
 from salesforce_poller.model import Delivery, Event, Kind, Receipt, Verdict
 from salesforce_poller.sinks.base import SinkSettings
+
+if TYPE_CHECKING:
+    from salesforce_poller.delivery.expression import Condition
 
 
 class Filters:
@@ -16,7 +19,7 @@ class Filters:
     def __init__(self, settings: SinkSettings, sink: str) -> None:
         self._settings = settings
         self._sink = sink
-        self._when = None if settings.when is None else Condition(settings.when)
+        self._when = None if settings.when is None else _condition(settings.when)
 
     def judge(self, event: Event) -> bool | Receipt:
         """Say whether the sink wants an event, or how it fails because ``when`` cannot tell.
@@ -33,6 +36,13 @@ class Filters:
         verdicts = {each.position: self.judge(each.event) for each in deliveries}
         unwanted = frozenset(position for position, verdict in verdicts.items() if verdict is False)
         return unwanted, {at: verdict for at, verdict in verdicts.items() if isinstance(verdict, Receipt)}
+
+
+def _condition(text: str) -> "Condition":
+    """Compile an expression."""
+    from salesforce_poller.delivery.expression import Condition  # noqa: PLC0415  # CEL is 7 MB that most do without
+
+    return Condition(text)
 
 
 def wants(settings: SinkSettings, event: Event, sink: str) -> bool:

@@ -178,6 +178,11 @@ class Round:
         )
 
     @property
+    def failed(self) -> int:
+        """How many deliveries were tried and not accepted; those that the filters could not judge are among them."""
+        return len(self._failures)
+
+    @property
     def _is_down(self) -> bool:
         return self.breaker.is_open or bool(self._state.paused)
 

@@ -62,6 +62,7 @@ class Budget:
         calls: Calls,
         clock: Clock,
         rng: random.Random,
+        called: Callable[[str, str], None] = lambda _org, _kind: None,
     ) -> None:
         self.stretch = 1.0
         self._org = org
@@ -72,6 +73,8 @@ class Budget:
         self._calls = calls
         self._clock = clock
         self._rng = rng
+        #: Told of each call that is admitted: to which org, and its kind.
+        self._called = called
         self._made: dict[int, int] = {}
         self._on_disk: dict[int, int] = {}
         #: What an earlier process left in the ledger.
@@ -87,9 +90,8 @@ class Budget:
 
     async def open(self) -> None:
         """Read the ledger."""
-        self._made = await self._calls.since(self._org, self._oldest())
+        self._made, self._noted = await self._calls.ledger(self._org, self._oldest())
         self._on_disk, self._inherited = dict(self._made), dict(self._made)
-        self._noted = (await self._calls.states()).get(self._org, OrgState())
         if self._noted.allowed:
             self._usage = Usage(self._noted.used or 0, self._noted.allowed)
         self.reconsider()
@@ -160,6 +162,7 @@ class Budget:
             if count > self._on_disk.get(minute, 0):
                 ours = max(1, count - self._inherited.get(minute, 0))
                 await self._write({**self._inexact(), minute: count + min(ours - 1, _LARGEST_LOT)})
+        self._called(self._org, kind)
 
     def heard(self, usage: Usage | None, error: PollerError | None) -> None:
         """Take note of what an answer tells of the org's limits; see ``salesforce/client.py:Meter``."""

@@ -3,7 +3,7 @@
 Called by ``poller.py`` after ``diff.py`` has decided.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from salesforce_poller.model import Event, Gap, Kind, Record, Sighting
@@ -28,14 +28,26 @@ class Origin:
 
 
 def of_record(
-    origin: Origin, change: Change, record: Record, sighting: Sighting | None, observed_at: datetime
+    origin: Origin,
+    change: Change,
+    record: Record,
+    sighting: Sighting | None,
+    observed_at: datetime,
+    *,
+    content: str | None = None,
 ) -> Event:
-    """Make the event of a change of a row that could be read."""
-    event = _of(origin, change, record.id, diff.content_of(record, sighting), observed_at)
+    """Make the event of a change of a row that could be read; ``content`` is ``diff.content_of`` it, where known."""
     before = sighting.fields if sighting else None
     known = before is not None and change.changed is not None
-    return replace(
-        event,
+    return Event(
+        id=event_id(origin, change, record.id, diff.content_of(record, sighting) if content is None else content),
+        kind=change.kind,
+        org=origin.org,
+        source=origin.source,
+        object=origin.object,
+        record_id=record.id,
+        time=change.time,
+        observed_at=observed_at,
         record=record.fields,
         changed=change.changed if known else None,
         previous=fingerprint.nest(before or {}, change.changed or ()) if known else None,
@@ -48,13 +60,8 @@ def of_vanished(
     origin: Origin, change: Change, record_id: str, sighting: Sighting | None, observed_at: datetime
 ) -> Event:
     """Make the event of a record that is gone for good; its state is the last one we saw, if we did."""
-    event = _of(origin, change, record_id, sighting.digest if sighting else "", observed_at)
-    return replace(event, record=sighting.fields if sighting else None)
-
-
-def _of(origin: Origin, change: Change, record_id: str, content: str, observed_at: datetime) -> Event:
     return Event(
-        id=event_id(origin, change, record_id, content),
+        id=event_id(origin, change, record_id, sighting.digest if sighting else ""),
         kind=change.kind,
         org=origin.org,
         source=origin.source,
@@ -62,6 +69,7 @@ def _of(origin: Origin, change: Change, record_id: str, content: str, observed_a
         record_id=record_id,
         time=change.time,
         observed_at=observed_at,
+        record=sighting.fields if sighting else None,
     )
 
 
@@ -89,7 +97,7 @@ def event_id(origin: Origin, change: Change, record_id: str, content: str) -> st
     return fingerprint.short_hash(
         origin.organization_id,
         record_id,
-        change.kind.value,
+        change.kind,
         change.time.isoformat(),
         content,
     )

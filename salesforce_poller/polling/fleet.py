@@ -6,14 +6,14 @@ is its own affair (``poller.py``), and so is its failure.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
 from salesforce_poller.clock import Clock, write_span
-from salesforce_poller.errors import NotNow, PollerError, StoreError
+from salesforce_poller.errors import LeaseLost, NotNow, PollerError, StoreError
 from salesforce_poller.polling import pace
 from salesforce_poller.polling.budget import Budget
 from salesforce_poller.polling.poller import Feed
@@ -60,6 +60,15 @@ class Fleet:
         self._last_tick: float | None = None
         self._limits_due = 0.0
         self._outlook_told = False
+        self._store_fails = False
+        self._halted = False
+        #: Feeds of which a person has said something since this fleet was made.
+        self._told: set[str] = set()
+
+    @property
+    def objects(self) -> list[str]:
+        """The names of its objects."""
+        return [member.feed.object for member in self._members]
 
     async def tick(self) -> None:
         """Give every feed that is due its turn. Ticks may overlap; a feed that is still busy is passed over."""
@@ -75,17 +84,41 @@ class Fleet:
         self._tell_outlook()
         try:
             await self._budget.note()
+            self._store_fails = False
+        except LeaseLost as exc:
+            log.debug("store.refused", org=self.name, error=str(exc))  # whoever holds the leases tells of it
         except StoreError as exc:
-            log.warning("store.failed", org=self.name, error=str(exc))
+            tell = log.debug if self._store_fails else log.warning  # said once, until it works again
+            tell("store.failed", org=self.name, error=str(exc))
+            self._store_fails = True
 
     def pause(self, object_name: str) -> None:
         """Give a feed no more turns until :meth:`resume`; one under way ends with its page."""
+        self._told.add(object_name)
         member = self._member(object_name)
         member.paused = True
         member.halt.set()
 
+    def doubt(self) -> None:
+        """Build upon nothing that is not read again: another server may have taken over that lacks the last moments."""
+        for member in self._members:
+            member.feed.doubt()
+
+    def look_anew(self, paused: Collection[str]) -> None:
+        """Pause and resume feeds as the store has it: what was said meanwhile may not have been heard."""
+        for member in [] if self._halted else self._members:
+            if member.paused != (member.feed.object in paused):
+                (self.resume if member.paused else self.pause)(member.feed.object)
+
+    def recall(self, paused: Collection[str]) -> None:
+        """Pause the feeds that were paused before this fleet was made, but for those that were resumed since."""
+        for member in self._members:
+            if member.feed.object in paused and member.feed.object not in self._told:
+                self.pause(member.feed.object)
+
     def resume(self, object_name: str) -> None:
         """Give a feed its turns again; it is due at once."""
+        self._told.add(object_name)
         member = self._member(object_name)
         member.paused, member.last = False, None
         member.halt.clear()
@@ -110,6 +143,7 @@ class Fleet:
 
     def halt(self) -> None:
         """End every turn with the page in hand, and begin none."""
+        self._halted = True
         for member in self._members:
             member.paused = True
             member.halt.set()

@@ -10,17 +10,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import Stopped
-from salesforce_poller.model import Event, Gap, Record, Sighting, Watermarks
+from salesforce_poller.errors import Stopped, StoreWentBack
+from salesforce_poller.model import LAGS, Event, Gap, Kind, PollReport, Record, Sighting, Spread, Watermarks
 from salesforce_poller.polling import diff, events, plan
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.questions import Questions
 from salesforce_poller.store.feeds import Feeds
 
+#: What says nothing about how late a change was read.
+_NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
+
 
 class Intake:
-    """Takes the pages of one feed in, and counts what a turn brought."""
+    """Takes the pages of one feed in, and counts what they brought."""
 
     def __init__(
         self,
@@ -38,11 +41,18 @@ class Intake:
         self._store = store
         self._clock = clock
         self._stop = stop
-        #: Rows read, and events by kind, since :meth:`begin_turn`.
-        self.rows = 0
-        self.kinds: Counter[str] = Counter()
         #: What is on disk of how far the feed is read; None: not known.
         self._committed: Watermarks | None = None
+        #: Whether the store may have gone back to an earlier state since the turn began.
+        self._in_doubt = False
+        #: The same at the beginning of the turn; None in a feed's first.
+        self._began: Watermarks | None = None
+        self._count_anew()
+
+    def _count_anew(self) -> None:
+        self._rows = 0
+        self._kinds: Counter[str] = Counter()
+        self._delays, self._late = Spread(LAGS), Spread(LAGS)
 
     async def watermarks(self) -> Watermarks | None:
         """Return how far the feed is read, or None when it has never run."""
@@ -50,9 +60,34 @@ class Intake:
             self._committed = await self._store.watermarks(self._org.name, self._object)
         return self._committed
 
-    def begin_turn(self) -> None:
-        """Count from zero again."""
-        self.rows, self.kinds = 0, Counter()
+    def doubt(self) -> None:
+        """Read again what is on disk: another server may have taken over that lacks the last moments.
+
+        A turn under way commits nothing any more, since it was made of what may not be there.
+        """
+        self._in_doubt = True
+
+    async def begin_turn(self) -> Watermarks | None:
+        """Return :meth:`watermarks`, and remember them: they tell what polls have looked at before this turn."""
+        if self._in_doubt:
+            self._in_doubt, self._committed = False, None
+        self._began = await self.watermarks()
+        return self._began
+
+    def report(self, turn: str, *, more: bool) -> PollReport:
+        """Tell what was taken in since the last report, and count from zero again."""
+        told = PollReport(
+            self._org.name,
+            self._object,
+            turn,
+            self._rows,
+            dict(self._kinds),
+            more=more,
+            delays=self._delays,
+            late=self._late,
+        )
+        self._count_anew()
+        return told
 
     async def known(self, record_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return what is remembered of records."""
@@ -68,11 +103,13 @@ class Intake:
         *,
         silent: bool = False,
         copied: bool = False,
+        logged: bool = False,
     ) -> int:
         """Decide what happened to each row of a page and commit it; returns how many rows were news.
 
         ``silent`` only remembers the rows; ``copied`` rows are not what the org has now, but what it had some time ago
-        (see ``diff.is_outdated``). Raises Stopped after the commit when the program is to end.
+        (see ``diff.is_outdated``); ``logged`` ones have the time from the delete log. Raises Stopped after the commit
+        when the program is to end.
         """
         known = await self.known([record.id for record in records])
         if copied:
@@ -89,13 +126,19 @@ class Intake:
         seen: list[Sighting] = []
         for record in records:
             sighting = known.get(record.id)
-            if not silent:
-                changes = diff.decide(record, sighting, marks, rules)
-                happened += (events.of_record(origin, change, record, sighting, observed_at) for change in changes)
-            if fresh := diff.sight(record, sighting, rules):
+            fresh = diff.sight(record, sighting, rules)
+            if fresh:
                 seen.append(fresh)
-        self.rows += len(records)
+            if not silent:
+                content = fresh.digest if fresh else None  # the dearest part of a row, and the same for both
+                happened += [
+                    events.of_record(origin, change, record, sighting, observed_at, content=content)
+                    for change in diff.decide(record, sighting, marks, rules)
+                ]
+        self._rows += len(records)
         await self.commit(marks, happened, seen)
+        if not (silent or copied or logged):
+            self._note_late(seen, observed_at)
         return len(seen)
 
     async def take_deleted(
@@ -113,7 +156,7 @@ class Intake:
         documented.
         """
         dated = [replace(record, stamp=max(record.stamp, deleted_at[record.id])) for record in found]
-        await self.take(dated, marks, columns, silent=silent)
+        await self.take(dated, marks, columns, silent=silent, logged=True)
 
     async def take_vanished(
         self,
@@ -141,13 +184,37 @@ class Intake:
     async def commit(self, marks: Watermarks, happened: Sequence[Event] = (), seen: Sequence[Sighting] = ()) -> None:
         """Put a page on disk, if there is anything new in it; then, and only then, heed the wish to stop."""
         if happened or seen or marks != self._committed:
+            if self._in_doubt:
+                raise StoreWentBack("the database may have handed over to another server; the turn begins anew")
+            self._committed = None  # where it fails, nobody knows what is on disk before it is read again
             await self._store.commit_page(
                 self._org.name, self._object, events=happened, sightings=seen, marks=marks, at=self._clock.now()
             )
             self._committed = marks
-        self.kinds.update(event.kind.value for event in happened)
+        self._kinds.update(event.kind.value for event in happened)
+        self._note_delays(happened)
         if self._stop.is_set():
             raise Stopped
+
+    def _note_delays(self, happened: Sequence[Event]) -> None:
+        """Count how long changes took to be read; not those that a feed reads of its past, or long after."""
+        if self._began is None:
+            return
+        for event in happened:
+            if event.kind not in _NO_CHANGE and event.time >= self._began.settled_through:
+                self._delays.add((event.observed_at - event.time).total_seconds())
+
+    def _note_late(self, news: Sequence[Sighting], observed_at: datetime) -> None:
+        """Count the rows that no poll would have found: their stamps lie where polls have looked before this turn.
+
+        What is stamped before ``settled_through`` was committed long ago; it is read of a feed's past.
+        """
+        if self._began is None:
+            return
+        settled, polls_from = self._began.settled_through, self._began.seen_through - self._settings.overlap
+        for one in news:
+            if settled <= one.stamp < polls_from:
+                self._late.add((observed_at - one.stamp).total_seconds())
 
     async def _origin(self) -> events.Origin:
         return events.Origin(self._org.name, await self._org.organization_id(), self._object)

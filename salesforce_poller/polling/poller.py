@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -37,14 +37,13 @@ from salesforce_poller.polling.backfill import Backfill
 from salesforce_poller.polling.columns import Columns
 from salesforce_poller.polling.intake import Intake
 from salesforce_poller.polling.patience import pause_after
-from salesforce_poller.polling.reading import follow
+from salesforce_poller.polling.reading import Opening, follow
 from salesforce_poller.polling.reconcile import Reconcile
 from salesforce_poller.polling.replication import Deletions, Replication
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce import soql, troubles
 from salesforce_poller.salesforce.questions import Questions
-from salesforce_poller.salesforce.wire import Page
 from salesforce_poller.store.feeds import Feeds
 
 log = structlog.get_logger()
@@ -54,14 +53,6 @@ _SWEEP_AGAIN = timedelta(minutes=1).total_seconds()
 _REFUSED_SWEEP_AGAIN = timedelta(minutes=5).total_seconds()
 #: Describe tells of a hidden field at once; a column that it lists and a query refuses takes a second look.
 _MOST_DESCRIBES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """The first page of a window, or the error in its place, asked for no earlier than ``at`` (the org's time, UTC)."""
-
-    at: datetime
-    page: Page | PollerError
 
 
 class Feed:
@@ -115,6 +106,10 @@ class Feed:
     def free(self) -> bool:
         """False while a turn is under way, and while the feed rests after a failure."""
         return not self._turn_lock.locked() and self._clock.monotonic() >= self._not_before
+
+    def doubt(self) -> None:
+        """Read again what is on disk of this feed before anything is built upon it."""
+        self._intake.doubt()
 
     def hurry(self) -> None:
         """Rest no longer after a failure: a person says that it is mended."""
@@ -181,8 +176,7 @@ class Feed:
 
     async def _turn(self) -> PollReport:
         began = self._clock.monotonic()
-        self._intake.begin_turn()
-        marks = await self._intake.watermarks()
+        marks = await self._intake.begin_turn()
         await self._check_organization(marks)  # before anything else is asked: a stranger is not even described
         columns = await self._columns.current()
         if marks is None or not marks.primed:
@@ -195,10 +189,9 @@ class Feed:
             marks = await self._backfill.read_on(columns, marks, until=began + self.settings.every.total_seconds())
         else:
             await self._reconcile.go_on(columns, marks, until=began + self.settings.every.total_seconds())
-        kinds = dict(self._intake.kinds)
         unread = not marks.backfill_done and not self._backfill.waiting
         more = (unread or self._reconcile.is_under_way) and self._roomy()
-        return PollReport(self._org.name, self.object, turn, self._intake.rows, kinds, more=more)
+        return self._intake.report(turn, more=more)
 
     async def _check_organization(self, marks: Watermarks | None) -> None:
         """A refreshed sandbox keeps its name and gets a new id and new records: what we remember is of another org."""
@@ -308,8 +301,10 @@ class Feed:
         What a sweep has read of its window need not be read again by the next one, should this one not get to its end.
         """
         opened_at, highest = first.at if first else self._org.server_now(), marks.seen_through
-        page = first.page if first else None
-        async with aclosing(follow(self._org, window, proven_before=proven_before, first=page)) as steps:
+        opened = follow(
+            self._org, window, proven_before=proven_before, first=first.taken() if first else None, ahead=True
+        )
+        async with aclosing(opened) as steps:
             async for step in steps:
                 highest = max([highest, *(record.stamp for record in step.records)])
                 if step.last:
@@ -319,6 +314,7 @@ class Feed:
                 await self._intake.take(step.records, marks, columns, silent=silent)
                 if sweeping and step.left.after:
                     self._swept_through = step.left.after[0]
+                del step  # not to be held beside the next one
         return marks
 
     # ------------------------------------------------------------------ deletions
@@ -388,7 +384,7 @@ class Feed:
                 self._org.name, self.object, self._clock.now(), str(error), facts=error.facts
             )
         except StoreError as exc:
-            # Most likely what failed the turn; the log is left to tell of it.
-            log.warning("store.failed", **self._names, error=str(exc))
+            # Most likely what failed the turn, which is told below; else `fleet.py` tells of it.
+            log.debug("store.failed", **self._names, error=str(exc))
         permanent = isinstance(error, Refused)
         self._report(PollFailure(self._org.name, self.object, str(error), pause, permanent, error.facts))

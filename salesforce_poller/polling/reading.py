@@ -33,10 +33,28 @@ class Step:
     last: bool
 
 
+@dataclass(slots=True)
+class Opening:
+    """The first page of a window, or the error in its place, asked for no earlier than ``at`` (the org's time, UTC)."""
+
+    at: datetime
+    page: Page | PollerError | None
+
+    def taken(self) -> Page | PollerError | None:
+        """Return the page and let go of it: whoever reads on must not hold it all the time."""
+        page, self.page = self.page, None
+        return page
+
+
 async def follow(
-    org: Questions, window: Window, *, proven_before: datetime, first: Page | PollerError | None = None
+    org: Questions,
+    window: Window,
+    *,
+    proven_before: datetime,
+    first: Page | PollerError | None = None,
+    ahead: bool = False,
 ) -> AsyncGenerator[Step]:
-    """Yield the pages of a window in order, one in memory at a time (1 call each).
+    """Yield the pages of a window in order (1 call each); with ``ahead``, ask for the next one meanwhile.
 
     ``first`` is the first page where it was asked for already, or the error that came in its place. A lost locator is
     resumed from the last proven row; a query that takes too long is cut in halves, the earlier one first. Rows may come
@@ -52,12 +70,15 @@ async def follow(
         try:
             if isinstance(told, PollerError):
                 raise told
-            async with aclosing(org.pages(rest, told)) as pages:
+            pages = org.pages(rest, told, ahead=ahead)
+            del told  # as every page below: not to be held beside the next one
+            async with aclosing(pages):
                 async for page in pages:
                     left = plan.after_page(rest, page.records, proven_before=proven_before)
                     fruitless = fruitless if left == rest else 0
                     rest = left
                     yield Step(page.records, rest, last=page.next_url is None and not todo)
+                    del page
         except LocatorLost as exc:
             fruitless += 1
             log.warning("feed.locator_lost", org=org.name, object=window.object, error=str(exc))

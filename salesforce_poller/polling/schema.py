@@ -6,6 +6,7 @@ configuration are matched against describe here, in any letter case, and leave i
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from salesforce_poller.errors import Refused
 from salesforce_poller.salesforce import troubles
@@ -114,7 +115,13 @@ def types_of(path: str, info: ObjectInfo, parents: Parents) -> frozenset[str]:
     for relationship in relationships:
         targets = [name for each in here for name in _targets(each, relationship)]
         here = [found for name in targets if (found := parents.get(name)) is not None]
-    return frozenset(found.type for found in _readable(here, last))
+    return _one_of(frozenset(found.type for found in _readable(here, last)))
+
+
+@lru_cache(maxsize=1024)
+def _one_of(types: frozenset[str]) -> frozenset[str]:
+    """Return the one set of these types: every column of every feed has one, and there are few."""
+    return types
 
 
 def _readable(infos: Sequence[ObjectInfo], name: str) -> Iterator[FieldInfo]:

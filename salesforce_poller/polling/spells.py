@@ -10,6 +10,9 @@ from datetime import datetime
 from salesforce_poller.errors import Scope
 from salesforce_poller.model import PollFailure
 
+#: Begins the id of a request at the end of an error (``salesforce/troubles.py``).
+_REQUEST = " (request "
+
 
 @dataclass(slots=True)
 class Spell:
@@ -35,8 +38,8 @@ class Spells:
         concerned = None if failure.facts.scope is Scope.ORG else failure.object
         spell = self._open.setdefault((failure.org, concerned), Spell(failure.org, concerned, now))
         spell.failures += 1
-        # What has no row in the table is known by its words.
-        kind = failure.facts.trouble or failure.error
+        # What has no row in the table is known by its words, but not by the id that each request has of its own.
+        kind = failure.facts.trouble or failure.error.partition(_REQUEST)[0]
         is_news = kind not in spell.said
         spell.said.add(kind)
         return is_news
@@ -45,3 +48,8 @@ class Spells:
         """Note that an org answers, and a feed works; returns the spells that are over."""
         found = [self._open.pop((org, concerned), None) for concerned in dict.fromkeys((None, object_name))]
         return [spell for spell in found if spell]
+
+    def forget(self, org: str) -> None:
+        """Forget what was said of an org and its feeds."""
+        for key in [key for key in self._open if key[0] == org]:
+            del self._open[key]

@@ -190,7 +190,7 @@ def read_results(status: int, headers: Mapping[str, str], content: bytes) -> Res
 
 
 def read_records(results: Results, window: Window, types: Types) -> list[Record]:
-    """Turn a page of results into records, as ``wire.read_record`` makes them of REST's rows.
+    """Turn a page of results into records, as ``wire.read_records`` makes them of REST's rows.
 
     Raises:
         JobLost: a column that the window selects is not there: the feed's fields have changed since.
@@ -205,7 +205,7 @@ def read_records(results: Results, window: Window, types: Types) -> list[Record]
         raise JobLost(f"the job was created without {', '.join(missing)}")
     try:
         readers = [_Cell.of(path, places, types) for path in window.select]
-        return [wire.read_record(_nested(row, readers), window) for row in rows]
+        return list(wire.read_records((_nested(row, readers) for row in rows), window))
     except (LookupError, TypeError, ValueError) as exc:
         raise BulkRefused(f"a value is not what its field's type promises: {capped(str(exc))}") from exc
 

@@ -129,9 +129,10 @@ class Org(Questions):
                 self._meter.heard(None, part)
         return parts
 
-    async def follow(self, url: str) -> Any:
-        """Get the next page of a query (1 call)."""
-        return await self.send("page", "GET", url)
+    async def follow(self, url: str) -> bytes:
+        """Get the next page of a query (1 call), as it came; see ``wire.py:decode``."""
+        page: bytes = await self.send("page", "GET", url, read=wire.received)
+        return page
 
     async def send(
         self,

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from salesforce_poller.salesforce.wire import expected_shape
@@ -89,8 +90,8 @@ def read_global(answer: Any) -> tuple[ObjectSummary, ...]:
 
 def _read_field(field: Mapping[str, Any]) -> FieldInfo:
     return FieldInfo(
-        name=field["name"],
-        type=field["type"],
+        name=intern(field["name"]),  # the same few words in thousands of objects
+        type=intern(field["type"]),
         calculated=field["calculated"],
         filterable=field["filterable"],
         sortable=field["sortable"],

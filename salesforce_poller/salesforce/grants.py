@@ -6,7 +6,6 @@ The parameters are those of Salesforce Help, "OAuth Authorization Flows"; the an
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-import jwt
 from pydantic import SecretStr
 
 from salesforce_poller.errors import LoginRefused
@@ -53,6 +52,8 @@ def client(settings: OrgSettings) -> dict[str, str]:
 
 def assertion(settings: OrgSettings, now: datetime) -> str:
     """Return a signed assertion that we may act for the user, good for three minutes from ``now``."""
+    import jwt  # noqa: PLC0415  # 9 MB with what it signs with, for those who log in like this
+
     claims = {
         "iss": settings.client_id,
         "sub": settings.username,

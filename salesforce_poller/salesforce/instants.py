@@ -4,10 +4,12 @@ REST answers say ``2026-11-21T10:00:00.000+0000`` (offset without a colon, alway
 SOQL and the replication calls take ``2026-11-21T10:00:00Z``: the ``Z`` form needs no escaping in a URL.
 """
 
+import functools
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
+@functools.lru_cache(maxsize=4096)  # rows that were changed together have their stamps in common
 def parse(text: str) -> datetime:
     """Read an instant as Salesforce writes it. Raises ValueError for anything else, dates without a time included."""
     instant = datetime.fromisoformat(text)

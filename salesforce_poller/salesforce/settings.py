@@ -4,9 +4,6 @@ import re
 from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 #: Client-credentials logins are refused on the shared hosts (OAuth 2.0 Client Credentials Flow, Salesforce Help).
@@ -63,6 +60,10 @@ def _audience(value: str) -> str:
 
 def _private_key(value: SecretStr) -> SecretStr:
     """Accept an RSA private key in PEM, without a passphrase. No message shows any of it."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # 7 MB, for those who have such a key
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415  # as above
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
+
     pem = value.get_secret_value().strip()
     if not pem.startswith("-----BEGIN "):
         raise ValueError('should be a private key in PEM ("-----BEGIN …"); { file = "key.pem" } reads it from a file')

@@ -156,8 +156,8 @@ class Seat(Questions):
             return await self._org.ask(*requests)
         return await self._round.ask(self, requests)
 
-    async def follow(self, url: str) -> Any:
-        """Get the next page (1 call). Who has more than a page reads on alone; nobody waits for it."""
+    async def follow(self, url: str) -> bytes:
+        """Get the next page as it came (1 call). Who has more than a page reads on alone; nobody waits for it."""
         self.leave()
         return await self._org.follow(url)
 

@@ -3,7 +3,8 @@
 What a bad answer means stands in ``trouble_table.py``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,10 +44,19 @@ def decipher(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     Raises:
         PollerError: the member of the tree in ``errors.py`` that says what to do.
     """
+    received(status, headers, body)
+    return None if status == _NO_CONTENT else decode(body)
+
+
+def received(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the body of a good answer as it is, for :func:`decode`; raises like :func:`decipher`."""
     if status not in _OK:
         raise troubles.rest_error(status, headers, body)
-    if status == _NO_CONTENT:
-        return None
+    return body
+
+
+def decode(body: bytes) -> Any:
+    """Return the JSON of a body. Raises TryLater when it is none."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
@@ -66,22 +76,30 @@ def expected_shape() -> Iterator[None]:
 @expected_shape()
 def read_page(answer: Any, window: Window) -> Page:
     """Read one page of a query's answer."""
-    records = tuple(read_record(row, window) for row in answer["records"])
-    return Page(records, None if answer["done"] else answer["nextRecordsUrl"])
+    return Page(read_records(answer["records"], window), None if answer["done"] else answer["nextRecordsUrl"])
 
 
-def read_record(row: Mapping[str, Any], window: Window) -> Record:
-    """Turn one row into a Record: our bookkeeping columns beside the visible ones."""
-    created = row.get("CreatedDate")
+def read_records(rows: Iterable[dict[str, Any]], window: Window) -> tuple[Record, ...]:
+    """Turn rows into Records: our bookkeeping columns beside the visible ones. Uses the rows up."""
     shown = {path.partition(".")[0] for path in window.visible}
+    parents = {path.partition(".")[0] for path in window.visible if "." in path}
+    return tuple(_read_record(row, window.stamp_field, shown, parents) for row in rows)
+
+
+def _read_record(row: dict[str, Any], stamp_field: str, shown: AbstractSet[str], parents: AbstractSet[str]) -> Record:
+    created, get = row.get("CreatedDate"), row.get
+    row.pop("attributes", None)
+    fields = row if row.keys() == shown else {name: value for name, value in row.items() if name in shown}
+    for name in parents & fields.keys():
+        fields[name] = _without_attributes(fields[name])
     return Record(
-        id=row["Id"],
-        stamp=instants.parse(row[window.stamp_field]),
-        created=instants.parse(created) if created else None,
-        deleted=bool(row.get("IsDeleted", False)),
-        merged_into=row.get("MasterRecordId"),
-        changed_by=row.get("LastModifiedById"),
-        fields={name: _without_attributes(value) for name, value in row.items() if name in shown},
+        row["Id"],
+        instants.parse(row[stamp_field]),
+        instants.parse(created) if created else None,
+        bool(get("IsDeleted", False)),
+        get("MasterRecordId"),
+        get("LastModifiedById"),
+        fields,
     )
 
 

@@ -235,7 +235,7 @@ def _warm_up(service: str) -> None:
 def attributes(event: Dressed) -> tuple[dict[str, Any], int]:
     """Return what SQS and SNS carry beside a message, for filters, and how many bytes AWS counts of it."""
     data = event.cloudevent["data"]
-    values = {"id": event.event_id, "type": event.cloudevent["type"], "source": event.cloudevent["source"]}
+    values = {"id": event.event_id, "type": event.attributes["type"], "source": event.attributes["source"]}
     values |= {name: data[name] for name in ("org", "object", "kind") if data[name]}
     made = {name: {"DataType": "String", "StringValue": str(value)} for name, value in values.items()}
     return made, sum(len(name) + len("String") + len(str(value).encode()) for name, value in values.items())

@@ -5,12 +5,14 @@ decided in ``delivery/retry.py``. Called by ``delivery/dispatcher.py``; the sink
 one, listed in ``catalogue.py``.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from salesforce_poller.clock import Clock, parse_span, parse_start
@@ -48,30 +50,36 @@ class SinkSettings(BaseModel):
     give_up_after: Span = timedelta(days=3)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dressed:
     """One event, dressed for the road by ``delivery/envelope.py``."""
 
-    #: The CloudEvent: its context attributes, and ``data``. For headers, templates and columns.
-    cloudevent: Mapping[str, Any]
-    #: The same as JSON, without line breaks.
+    #: The context attributes of the CloudEvent: all of it but ``data``.
+    attributes: Mapping[str, Any]
+    #: The CloudEvent as JSON, without line breaks.
     body: bytes
+
+    @functools.cached_property
+    def cloudevent(self) -> Mapping[str, Any]:
+        """The same as a value, for those who need more of it than the attributes: for templates and columns."""
+        found: Mapping[str, Any] = orjson.loads(self.body)
+        return found
 
     @property
     def event_id(self) -> str:
         """The id by which consumers recognise a repeat, together with ``source``."""
-        found: str = self.cloudevent["id"]
+        found: str = self.attributes["id"]
         return found
 
     @property
     def repeat_id(self) -> str:
         """For the field by which a broker itself drops repeats: somebody who asks for a replay wants to see it."""
-        return f"{self.event_id}-replay" if self.cloudevent.get("replay") else self.event_id
+        return f"{self.event_id}-replay" if self.attributes.get("replay") else self.event_id
 
     @property
     def key(self) -> str:
         """The unit of ordering: the record."""
-        found: str = self.cloudevent["partitionkey"]
+        found: str = self.attributes["partitionkey"]
         return found
 
 

@@ -39,16 +39,16 @@ class Eventbridge(Aws[EventbridgeSettings]):
 
     def _entry(self, event: Dressed) -> tuple[dict[str, Any], int]:
         detail = aws_answers.text(event.body)
-        about = f"{event.cloudevent['source']}/{event.cloudevent['subject']}"
+        about = f"{event.attributes['source']}/{event.attributes['subject']}"
         entry = {
-            "Time": datetime.fromisoformat(event.cloudevent["time"]),
+            "Time": datetime.fromisoformat(event.attributes["time"]),
             "Source": self._settings.source,
             "Resources": [about],
-            "DetailType": event.cloudevent["type"],
+            "DetailType": event.attributes["type"],
             "Detail": detail,
             "EventBusName": self._settings.bus,
         }
-        texts = (detail, about, self._settings.source, event.cloudevent["type"])
+        texts = (detail, about, self._settings.source, event.attributes["type"])
         return entry, 14 + sum(len(each.encode()) for each in texts)  # 14 for the time ("PutEvents entry size")
 
     async def _call(self, line: Line, entries: Sequence[dict[str, Any]]) -> list[Receipt]:

@@ -66,7 +66,7 @@ class File(Sink[FileSettings]):
 
     @property
     def batch(self) -> int:
-        """One fsync for many lines."""
+        """One fsync for many lines, and one round of the dispatcher."""
         return 500
 
     async def send(self, events: Sequence[Dressed]) -> list[Receipt]:

@@ -179,5 +179,5 @@ def _properties(event: Dressed) -> "Properties":
     said = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's types end here
     said.PayloadFormatIndicator = 1  # UTF-8
     said.ContentType = "application/cloudevents+json"
-    said.UserProperty = [(name, str(event.cloudevent[name])) for name in ("id", "source", "type", "partitionkey")]
+    said.UserProperty = [(name, str(event.attributes[name])) for name in ("id", "source", "type", "partitionkey")]
     return said

@@ -10,8 +10,10 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _SYMMETRIC, _ASYMMETRIC, _PUBLIC = "whsec_", "whsk_", "whpk_"
 #: Bytes of a symmetric secret, by the specification ("Signature scheme").
@@ -35,7 +37,7 @@ class Symmetric:
 class Asymmetric:
     """A ``whsk_…`` secret: whoever verifies has :attr:`public` alone, and can sign nothing."""
 
-    key: Ed25519PrivateKey = field(repr=False)
+    key: "Ed25519PrivateKey" = field(repr=False)
 
     def signature(self, signed: bytes) -> str:
         """Return one entry of the header."""
@@ -82,6 +84,10 @@ def _asymmetric(raw: bytes) -> Asymmetric:
         raise ValueError(
             f"an ed25519 secret holds {_SEED} bytes, or {_PAIR} with the public key; this one holds {len(raw)}"
         )
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415  # 7 MB, for those who have such a key
+        Ed25519PrivateKey,
+    )
+
     key = Ed25519PrivateKey.from_private_bytes(raw[:_SEED])
     if len(raw) == _PAIR and key.public_key().public_bytes_raw() != raw[_SEED:]:
         raise ValueError("the two halves of this ed25519 secret do not belong together")

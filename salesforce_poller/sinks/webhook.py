@@ -19,7 +19,6 @@ from salesforce_poller.model import Receipt, Verdict
 from salesforce_poller.sinks import answers, formats, oauth2, signing
 from salesforce_poller.sinks.answers import Answer
 from salesforce_poller.sinks.base import Dressed, Sink
-from salesforce_poller.sinks.transport import Transport
 from salesforce_poller.sinks.webhook_settings import WebhookSettings
 
 __all__ = ["Webhook", "WebhookSettings"]
@@ -36,6 +35,8 @@ class Webhook(Sink[WebhookSettings]):
         self._batched = settings.batch > 1
         #: What no receipt may repeat.
         self._secrets = answers.secrets_of(settings.url, _said_secrets(settings, self._headers))
+        from salesforce_poller.sinks.transport import Transport  # noqa: PLC0415  # aiohttp is 8 MB, for webhooks alone
+
         self._transport = Transport(settings, self._secrets)
         self._tokens: oauth2.Tokens | None = None
 

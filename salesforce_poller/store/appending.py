@@ -1,56 +1,71 @@
 """The one place where events come into being: rows of ``events``, in order of position.
 
-Called by ``feeds.py`` for what changed in an org and by ``outbox.py`` for alerts, inside their transactions.
+Called by ``feeds.py`` for what changed in an org and by ``outbox.py`` for alerts, at the end of their transactions.
+
+Positions come from a row of ``counters``, not from a sequence of the database. Whoever has raised the counter holds its
+row until the transaction ends, so that events become visible in the order of their positions: a reader that has seen
+one has seen all before it, and a sink's cursor can pass no event of a slower writer. A sequence would hand out numbers
+that commit in any order, and lose those of a transaction that is rolled back; here there are no holes, so that a hole
+means events that were pruned.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.model import Event
-from salesforce_poller.store import codec
-from salesforce_poller.store.tables import events
-
-#: Ids in one lookup.
-_BATCH = 500
+from salesforce_poller.store import codec, many
+from salesforce_poller.store.tables import EVENTS, counters, events, milliseconds
 
 
-async def append(connection: AsyncConnection, happened: Sequence[Event], at: datetime) -> int:
+async def append(
+    connection: AsyncConnection, happened: Sequence[Event], at: datetime, texts: codec.Texts | None = None
+) -> int:
     """Append events, recorded ``at`` this instant; returns how many were new, since one of each id is kept."""
-    new = await _new(connection, happened)
+    texts = codec.Texts() if texts is None else texts
+    new = await _new(connection, happened) if happened else []
     if new:
-        await connection.execute(insert(events), [_event_row(one, at) for one in new])
+        first = await _positions(connection, len(new))
+        recorded_at = milliseconds(at)
+        rows = (_event_row(position, one, recorded_at, texts) for position, one in enumerate(new, start=first))
+        await many.insert(connection, events, rows)
     return len(new)
+
+
+async def _positions(connection: AsyncConnection, count: int) -> int:
+    """Take the next ``count`` positions and return the first of them. Nobody else gets any until we have committed."""
+    mine = counters.c.name == EVENTS
+    await connection.execute(update(counters).where(mine).values(last=counters.c.last + count))
+    last: int = (await connection.execute(select(counters.c.last).where(mine))).scalar_one()
+    return last - count + 1
 
 
 async def _new(connection: AsyncConnection, happened: Sequence[Event]) -> list[Event]:
     """Leave out what is there, and repeats.
 
-    Not left to the database's ON CONFLICT DO NOTHING, which spends a position on each: a hole in them would then look
-    like events that were pruned before a sink came to them. Nobody else appends while a transaction writes.
+    Not left to the database's ON CONFLICT DO NOTHING, since each event has its position by then. Events of one org have
+    one writer, who holds its lease; should there ever be two, one of them fails and reads again.
     """
     one_each: dict[tuple[str, str], Event] = {}
     for one in happened:
         one_each.setdefault((one.id, one.org), one)
-    ids = [one.id for one in happened]
-    for start in range(0, len(ids), _BATCH):
-        there = select(events.c.id, events.c.org).where(events.c.id.in_(ids[start : start + _BATCH]))
-        for id_, org in await connection.execute(there):
-            one_each.pop((id_, org), None)
+    there = select(events.c.id, events.c.org).where(many.among(connection, events.c.id, [one.id for one in happened]))
+    for id_, org in await connection.execute(there):
+        one_each.pop((id_, org), None)
     return list(one_each.values())
 
 
-def _event_row(event: Event, at: datetime) -> Mapping[str, Any]:
-    return {
-        "id": event.id,
-        "org": event.org,
-        "object": event.object,
-        "kind": event.kind.value,
-        "record_key": event.key,
-        "stamp": event.time,
-        "recorded_at": at,
-        "body": codec.dump_event(event),
-    }
+def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts) -> many.Row:
+    return (
+        position,
+        event.id,
+        event.org,
+        event.object,
+        event.kind.value,
+        event.key,
+        milliseconds(event.time),
+        recorded_at,
+        codec.dump_event(event, texts.of(event.record)),
+    )

@@ -4,16 +4,21 @@ Written by ``polling/budget.py``; ``status`` and the page read it. All instants 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, or_, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Executable, bindparam, delete, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import calls, orgs
+from salesforce_poller.store.together import Make, Row
+from salesforce_poller.store.upsert import upsert
 
 _MINUTE = timedelta(minutes=1)
+#: Minutes after which old minutes are forgotten.
+_TIDY_EVERY = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,6 +55,8 @@ class Calls:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: By org, which minutes were kept when the others were forgotten.
+        self._kept: dict[str, range] = {}
 
     async def since(self, org: str, minute: int) -> dict[int, int]:
         """Return how many calls were made in each minute from this one on."""
@@ -57,32 +64,58 @@ class Calls:
             rows = await connection.execute(select(calls).where(calls.c.org == org, calls.c.minute >= minute))
             return {row.minute: row.calls for row in rows}
 
+    async def ledger(self, org: str, minute: int) -> tuple[dict[int, int], OrgState]:
+        """Return an org's calls as :meth:`since` does, and how it stands, in one look."""
+        async with self._database.read() as connection:
+            made = await connection.execute(select(calls).where(calls.c.org == org, calls.c.minute >= minute))
+            found = {row.minute: row.calls for row in made}
+            row = (await connection.execute(select(orgs).where(orgs.c.name == org))).one_or_none()
+            return found, OrgState() if row is None else _state(row)
+
     async def put(self, org: str, made: Mapping[int, int], *, kept: range) -> None:
-        """Write how many calls were made in these minutes, and forget all minutes but those that are kept."""
-        statement = sqlite_insert(calls)
-        statement = statement.on_conflict_do_update(
-            index_elements=["org", "minute"], set_={"calls": statement.excluded.calls}
-        )
-        async with self._database.write() as connection:
-            await connection.execute(
-                statement, [{"org": org, "minute": minute, "calls": count} for minute, count in made.items()]
-            )
-            old_or_to_come = or_(calls.c.minute < kept.start, calls.c.minute >= kept.stop)
-            await connection.execute(delete(calls).where(calls.c.org == org, old_or_to_come))
+        """Write how many calls were made in these minutes, and forget the others but those that are kept.
+
+        Older ones are forgotten once an hour.
+        """
+        parts: list[tuple[Make, Row]] = [
+            (_made, {"org": org, "minute": minute, "calls": count}) for minute, count in made.items()
+        ]
+        had = self._kept.get(org, range(0))
+        if not (had.start <= kept.start < had.start + _TIDY_EVERY and kept.stop >= had.stop):
+            parts.append((_others, {"of_org": org, "first": kept.start, "end": kept.stop}))
+        await self._database.put(*parts)
+        if len(parts) > len(made):
+            self._kept[org] = kept
 
     async def note(self, org: str, state: OrgState) -> None:
         """Remember how an org stands, in place of what was known."""
-        values = asdict(state)
-        statement = sqlite_insert(orgs).values(name=org, **values)
-        statement = statement.on_conflict_do_update(index_elements=["name"], set_=values)
-        async with self._database.write() as connection:
-            await connection.execute(statement)
+        await self._database.put((_stands, {"name": org} | asdict(state)))
+
+    async def state(self, org: str) -> OrgState:
+        """Return how an org stands; as good as new when it was never asked."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(orgs).where(orgs.c.name == org))).one_or_none()
+        return OrgState() if row is None else _state(row)
 
     async def states(self) -> dict[str, OrgState]:
         """Return how every org stands that was ever asked, by name."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(orgs).order_by(orgs.c.name))
-            return {
-                row.name: OrgState(**{key: value for key, value in row._asdict().items() if key != "name"})
-                for row in rows
-            }
+            return {row.name: _state(row) for row in rows}
+
+
+def _state(row: Any) -> OrgState:
+    return OrgState(**{key: value for key, value in row._asdict().items() if key != "name"})
+
+
+def _made(connection: AsyncConnection) -> Executable:
+    return upsert(connection, calls, key=["org", "minute"], change=["calls"])
+
+
+def _others(_connection: AsyncConnection) -> Executable:
+    old_or_to_come = or_(calls.c.minute < bindparam("first"), calls.c.minute >= bindparam("end"))
+    return delete(calls).where(calls.c.org == bindparam("of_org"), old_or_to_come)
+
+
+def _stands(connection: AsyncConnection) -> Executable:
+    return upsert(connection, orgs, key=["name"], change=[one.name for one in fields(OrgState)])

@@ -1,8 +1,12 @@
-"""An Event as one JSON text in the ``events`` table, and back. Pure.
+"""An Event as one text in the ``events`` table, and back. Pure.
 
-The stored form is ours alone; what sinks get is dressed by ``delivery/envelope.py``.
+The first line is JSON of everything but the record's fields; they are the second line, JSON as well, where there are
+any. Older stores have events of one line, the fields among the rest. The stored form is ours alone; what sinks get is
+dressed by ``delivery/envelope.py``, which takes the second line over as it stands: most of what an event is need never
+be read on its way through.
 """
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,15 +18,75 @@ _KINDS = {kind.value: kind for kind in Kind}
 _instant = datetime.fromisoformat
 
 
-def dump_event(event: Event) -> str:
-    """Write an event."""
-    # orjson knows dataclasses; asdict() would copy every value first, and take most of the time of a page.
-    return orjson.dumps(event).decode()
+class Unread(Mapping[str, Any]):
+    """A record's fields as they are stored, read when somebody looks."""
+
+    __slots__ = ("_read", "text")
+
+    def __init__(self, text: str) -> None:
+        #: JSON.
+        self.text = text
+        self._read: Fields | None = None
+
+    def fields(self) -> Fields:
+        """Return them as they are when an event is read in full."""
+        if self._read is None:
+            self._read = orjson.loads(self.text)
+        return self._read
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields())
+
+    def __len__(self) -> int:
+        return len(self.fields())
+
+
+def as_it_stands(value: Any) -> orjson.Fragment:
+    """Have ``orjson.dumps`` take over fields that nobody has read: its ``default``."""
+    if isinstance(value, Unread):
+        return orjson.Fragment(value.text)
+    raise TypeError(f"{type(value).__name__} is nothing that an event is made of")
+
+
+def dump_event(event: Event, fields: str | None) -> str:
+    """Write an event; ``fields`` is its record's, written by :class:`Texts`."""
+    head = {
+        "id": event.id,
+        "kind": event.kind,
+        "org": event.org,
+        "source": event.source,
+        "object": event.object,
+        "record_id": event.record_id,
+        "time": event.time,
+        "observed_at": event.observed_at,
+        "changed": event.changed,
+        "previous": event.previous,
+        "merged_into": event.merged_into,
+        "changed_by": event.changed_by,
+        "gap": event.gap,
+        "alert": event.alert,
+    }
+    written = orjson.dumps(head).decode()
+    return written if fields is None else f"{written}\n{fields}"
 
 
 def load_event(body: str) -> Event:
     """Read an event."""
-    data: dict[str, Any] = orjson.loads(body)
+    head, _, fields = body.partition("\n")
+    return _event(head, load_fields(fields or None))
+
+
+def glance(body: str) -> Event:
+    """Read an event but for its record's fields, which are read when somebody looks."""
+    head, _, fields = body.partition("\n")
+    return _event(head, Unread(fields) if fields else None)
+
+
+def _event(head: str, record: Fields | None) -> Event:
+    data: dict[str, Any] = orjson.loads(head)
     changed, gap, alert = data["changed"], data["gap"], data.get("alert")  # older stores know no alerts
     return Event(
         id=data["id"],
@@ -33,7 +97,7 @@ def load_event(body: str) -> Event:
         record_id=data["record_id"],
         time=_instant(data["time"]),
         observed_at=_instant(data["observed_at"]),
-        record=data["record"],
+        record=data.get("record") if record is None else record,
         changed=None if changed is None else tuple(changed),
         previous=data["previous"],
         merged_into=data["merged_into"],
@@ -43,9 +107,21 @@ def load_event(body: str) -> Event:
     )
 
 
-def dump_fields(fields: Fields | None) -> str | None:
-    """Write a record's fields; null stays null."""
-    return None if fields is None else orjson.dumps(fields).decode()
+class Texts:
+    """What fields were written as, once for all who write the same ones: a page's events and its sightings."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Fields, str]] = {}
+
+    def of(self, fields: Fields | None) -> str | None:
+        """Write a record's fields, or say how they were written; null stays null."""
+        if fields is None:
+            return None
+        if known := self._known.get(id(fields)):
+            return known[1]
+        text = orjson.dumps(fields, default=as_it_stands).decode()
+        self._known[id(fields)] = fields, text  # kept with it, so that nothing else can have its place in memory
+        return text
 
 
 def load_fields(text: str | None) -> Fields | None:

@@ -1,156 +1,182 @@
-"""The one file that opens the database: connections, transactions, the schema's version. ``lock.py`` guards it.
+"""The database, whichever it is: transactions, the schema's version, and whose writes count.
 
-SQLite runs in WAL mode with ``synchronous=FULL``: what is committed is on disk. One connection writes (SQLite has one
-writer anyway), others read beside it. Used by ``feeds.py`` and ``outbox.py``; opened by ``store.py``.
+``sqlite.py`` and ``postgresql.py`` are the two doors to it; everything else in this room speaks to a :class:`Database`.
+Opened by ``store.py``.
 """
 
-import asyncio
-import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Protocol
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from salesforce_poller.errors import SchemaTooNew, StoreError, capped
-from salesforce_poller.store.lock import Lock
+from salesforce_poller.errors import StoreAway, StoreError, capped
+from salesforce_poller.store import schema
+from salesforce_poller.store.bells import Bell, Bells, Ring
+from salesforce_poller.store.together import Make, Row, Together
 
-#: Milliseconds to wait for another connection of this process, or for a reading command, to let go.
-_BUSY_TIMEOUT = 5000
+
+class Door(Protocol):
+    """The way to one database."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by; no password in it."""
+        ...
+
+    async def prepare(self, *, writable: bool) -> None:
+        """See that it can be opened at all. Raises StoreError, and StoreInUse where only one process may."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin a transaction that sees one state of the database."""
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin a transaction that is on disk when the block is left."""
+        ...
+
+    def take_turns(self, connection: Connection) -> None:
+        """Let nobody else bring the schema up to date until this transaction ends."""
+        ...
+
+    async def tell(self, connection: AsyncConnection, texts: Sequence[str]) -> None:
+        """Tell other processes these texts when the transaction is on disk."""
+        ...
+
+    def is_away(self, error: BaseException) -> bool:
+        """Say whether an error means that the database is not there now and may be again."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+#: Looks, inside a transaction, whether whoever writes may do so. Raises LeaseLost.
+Proof = Callable[[AsyncConnection], Awaitable[None]]
 
 
 class Database:
-    """An open database file. ``writable=False`` is for looking at a store that a daemon may be using."""
+    """An open database.
 
-    def __init__(self, path: str, *, writable: bool = True) -> None:
-        self._path = Path(path).resolve()  # one file has one lock, by whatever name it is opened
-        self.lock = Lock(self._path)
+    ``writable=False`` is for looking at a store that a daemon may be using, ``upgrade=False`` for not making one.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        bells: Bells | None = None,
+        *,
+        writable: bool = True,
+        upgrade: bool = True,
+        proof: Proof | None = None,
+    ) -> None:
+        self.bells = bells or Bells("")
+        self._door = door
         self._writable = writable
-        self._write_lock = asyncio.Lock()
-        self._writer = _engine(self._path, begin="BEGIN IMMEDIATE")
-        self._reader = _engine(self._path, begin="BEGIN")
+        self._upgrades = upgrade
+        self._proof = proof
+        #: By transaction, what is told when it is on disk.
+        self._rings: dict[AsyncConnection, list[Ring]] = {}
+        self._together = Together(self.write)
+
+    def under(self, proof: Proof) -> "Database":
+        """Return this database as one may write it whom every transaction must find in order; do not open it again."""
+        return Database(self._door, self.bells, writable=self._writable, upgrade=self._upgrades, proof=proof)
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self._door.name
 
     async def open(self) -> None:
-        """Take the lock, bring the schema up to date.
+        """Bring the schema up to date, or see that it is.
 
         Raises:
-            StoreInUse: another process has the file.
+            NoStore: there is nothing yet, and it is not to be made.
+            StoreInUse: another process has it, and only one may.
+            StoreAway: it is not there now.
             SchemaTooNew: a newer version of this program wrote it.
             StoreError: it is no database, or cannot be written.
         """
-        if self._writable:
-            self.lock.take()
-        elif not self._path.exists():
-            raise StoreError(f"there is no store at {self._path}; it is made by the first `salesforce-poller run`")
+        #: The version of the schema before it was brought up to date; None where there was nothing.
+        self.had: str | None = None
         try:
-            if self._writable:
-                # It holds the records' last values: for nobody else's eyes. SQLite gives its other files the same mode.
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            # First without aiosqlite: where it cannot open a file, it leaves a thread behind.
-            sqlite3.connect(self._path).close()
-            async with (self._writer if self._writable else self._reader).connect() as connection:
-                await connection.run_sync(_upgrade if self._writable else _check_version)
-        except (DBAPIError, sqlite3.Error, OSError) as exc:
-            await self.close()
-            raise StoreError(f"cannot use the store {self._path}: {capped(str(exc.__cause__ or exc))}") from exc
-        except StoreError:
+            with self._our_errors(f"cannot use the store {self.name}"):
+                await self._door.prepare(writable=self._writable)
+                if self._upgrades:
+                    async with self._door.writing() as connection:
+                        await connection.run_sync(self._upgrade)
+                else:
+                    async with self._door.reading() as connection:
+                        await connection.run_sync(schema.check)
+        except BaseException:  # whoever waits for it may be called away
             await self.close()
             raise
 
     async def close(self) -> None:
-        """Close every connection and give the lock back."""
-        await self._writer.dispose()
-        await self._reader.dispose()
-        self.lock.release()
+        """Close every connection, and let others have it."""
+        await self._together.rest()
+        await self._door.close()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One consistent look at the database."""
-        with self._our_errors():
-            async with self._reader.begin() as connection:
+        with self._our_errors(f"the store {self.name} failed"):
+            async with self._door.reading() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read_as_it_is(self) -> AsyncIterator[AsyncConnection]:
+        """One look at a database that is not open and need not have our schema. Raises what :meth:`open` raises."""
+        with self._our_errors(f"cannot use the store {self.name}"):
+            await self._door.prepare(writable=self._writable)
+            async with self._door.reading() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: all of it is on disk when this returns, or none of it ever will be."""
-        with self._our_errors():
-            async with self._write_lock, self._writer.begin() as connection:
-                yield connection
+        with self._our_errors(f"the store {self.name} failed"):
+            async with self._door.writing() as connection:
+                rung = self._rings[connection] = []
+                try:
+                    if self._proof:
+                        await self._proof(connection)
+                    yield connection
+                    if rung:
+                        await self._door.tell(connection, [self.bells.written(one) for one in rung])
+                finally:
+                    del self._rings[connection]
+        self.bells.ring(rung)
+
+    async def put(self, *parts: tuple[Make, Row]) -> None:
+        """Write some rows in a transaction that others may share; they are on disk when this returns.
+
+        Each comes with what makes its statement (``together.py``). Raises StoreError.
+        """
+        await self._together.put(*parts)
+
+    def ring(self, connection: AsyncConnection, bell: Bell, *words: str) -> None:
+        """Ring a bell, here and in other processes, when the transaction of this connection is on disk."""
+        self._rings[connection].append((bell, words))
+
+    def _upgrade(self, connection: Connection) -> None:
+        self._door.take_turns(connection)
+        self.had = schema.version(connection)
+        schema.upgrade(connection)
 
     @contextmanager
-    def _our_errors(self) -> Iterator[None]:
-        """Say a full disk, a lost file or a broken page in our own words."""
+    def _our_errors(self, what: str) -> Iterator[None]:
+        """Say a full disk, a lost file, a broken page or a server that is gone in our own words."""
         try:
             yield
-        except DBAPIError as exc:
-            raise StoreError(f"the store {self._path} failed: {capped(str(exc.orig))}") from exc
-
-
-def migrations_folder() -> Path:
-    """Find the migrations: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent.parent
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"
-
-
-def _engine(path: Path, *, begin: str) -> AsyncEngine:
-    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        try:
-            connection.isolation_level = None  # we say BEGIN ourselves, below
-            cursor = connection.cursor()
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_TIMEOUT}", "foreign_keys=ON"):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-        except BaseException:
-            connection.close()  # it is not the pool's yet, and would keep its thread
-            raise
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-def _alembic() -> AlembicConfig:
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))  # "%" is ConfigParser's
-    return config
-
-
-def _check_version(connection: Connection) -> None:
-    """Refuse a schema that is not exactly ours. Looking at an older one would need an upgrade first."""
-    have = _known_version(connection)
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
-    if have != head:
-        raise StoreError("the store is of an older version; `salesforce-poller run` upgrades it")
-
-
-def _upgrade(connection: Connection) -> None:
-    _known_version(connection)
-    connection.rollback()
-    config = _alembic()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
-
-
-def _known_version(connection: Connection) -> str | None:
-    have = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
-    if have is not None and have not in known:
-        raise SchemaTooNew(
-            f"a newer version of salesforce-poller wrote this store (schema {have}); upgrade the program"
-        )
-    return have
+        except (DBAPIError, PoolTimeout, sqlite3.Error, OSError) as exc:
+            cause = getattr(exc, "orig", None) or exc.__cause__ or exc
+            kind = StoreAway if self._door.is_away(exc) else StoreError
+            raise kind(f"{what}: {capped(str(cause)) or type(cause).__name__}") from exc

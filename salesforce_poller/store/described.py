@@ -7,11 +7,12 @@ Written by ``polling/columns.py`` before any event with these fields is; read fo
 from collections.abc import Collection, Mapping, Sequence
 
 import orjson
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Executable, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import described
+from salesforce_poller.store.upsert import upsert
 
 
 class Described:
@@ -23,14 +24,7 @@ class Described:
     async def keep(self, org: str, object_name: str, types: Mapping[str, Collection[str]]) -> None:
         """Put the types of a feed's fields, by path, in the place of those before. Raises StoreError."""
         told = orjson.dumps({path: sorted(each) for path, each in types.items()}).decode()
-        written = insert(described).values({"org": org, "object": object_name, "types": told})
-        fresh = written.on_conflict_do_update(
-            index_elements=["org", "object"],
-            set_={"types": written.excluded.types},
-            where=described.c.types != written.excluded.types,
-        )
-        async with self._database.write() as connection:
-            await connection.execute(fresh)
+        await self._database.put((_fresh, {"org": org, "object": object_name, "types": told}))
 
     async def of(self, org: str, object_name: str) -> Mapping[str, Sequence[str]] | None:
         """Return the types of a feed's fields by path, in describe's order; None when none were ever kept.
@@ -42,3 +36,7 @@ class Described:
             told = (await connection.execute(wanted)).scalar_one_or_none()
         found: Mapping[str, Sequence[str]] | None = None if told is None else orjson.loads(told)
         return found
+
+
+def _fresh(connection: AsyncConnection) -> Executable:
+    return upsert(connection, described, key=["org", "object"], change=["types"], if_other=True)

@@ -4,21 +4,22 @@
 whatever dies, either all of a page was taken in or none of it.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Executable, Row, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope
 from salesforce_poller.model import Event, Sighting, Watermarks
-from salesforce_poller.store import appending, codec, troubles
+from salesforce_poller.store import appending, codec, many, troubles
+from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.described import Described
-from salesforce_poller.store.tables import feeds, sightings
+from salesforce_poller.store.tables import feeds, milliseconds, sightings
 
 #: Ids in one lookup, and rows in one prune: keeps statements and locks short.
 _BATCH = 500
@@ -48,17 +49,32 @@ class Feeds:
         self._ids: dict[tuple[str, str], int] = {}
         #: When it was last written of a feed that it works, with nothing else written of it or its org since.
         self._noted: dict[tuple[str, str], datetime] = {}
-        self._listeners: list[Callable[[], None]] = []
+        #: By org, a look at its feeds that has not begun.
+        self._looks: dict[str, asyncio.Task[dict[str, Watermarks]]] = {}
 
-    def on_events(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` whenever new events are on disk."""
-        self._listeners.append(listener)
+    def on_events(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` whenever new events are on disk, until what is returned is called."""
+        return self._database.bells.listen(Bell.EVENTS, listener)
 
     async def watermarks(self, org: str, object_name: str) -> Watermarks | None:
         """Return how far a feed is read, or None when it has never run."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(_feed(org, object_name))).one_or_none()
-        return None if row is None else _marks(row)
+        if org not in self._looks:
+            self._looks[org] = asyncio.ensure_future(self._look(org))
+            self._looks[org].add_done_callback(_heard)
+        return (await asyncio.shield(self._looks[org])).get(object_name)
+
+    async def _look(self, org: str) -> dict[str, Watermarks]:
+        """Read how far all feeds of an org are read: those that begin together ask at the same moment."""
+        waiting = True
+        try:
+            async with self._database.read() as connection:
+                del self._looks[org]  # who asks from now on is told what is there from now on
+                waiting = False
+                rows = await connection.execute(select(feeds).where(feeds.c.org == org))
+                return {row.object: _marks(row) for row in rows}
+        finally:
+            if waiting:
+                del self._looks[org]
 
     async def sightings(self, org: str, object_name: str, record_ids: Iterable[str]) -> dict[str, Sighting]:
         """Return what is remembered of these records, by id."""
@@ -68,13 +84,9 @@ class Feeds:
             feed_id = await self._feed_id(connection, org, object_name)
             if feed_id is None:
                 return found
-            for start in range(0, len(wanted), _BATCH):
-                rows = await connection.execute(
-                    select(sightings).where(
-                        sightings.c.feed_id == feed_id, sightings.c.record_id.in_(wanted[start : start + _BATCH])
-                    )
-                )
-                found.update((row.record_id, _sighting(row)) for row in rows)
+            ours = many.among(connection, sightings.c.record_id, wanted)
+            rows = await connection.execute(select(sightings).where(sightings.c.feed_id == feed_id, ours))
+            found.update((row.record_id, _sighting(row)) for row in rows)
         return found
 
     async def commit_page(
@@ -92,13 +104,22 @@ class Feeds:
         ``at`` is machine time (UTC). Returns how many events were new; one whose id is already there is the same
         change read twice. The next stop of a new event is ``delivery/dispatcher.py``.
         """
-        async with self._database.write() as connection:
-            feed_id = await self._save_marks(connection, org, object_name, marks, at)
-            await _save_sightings(connection, feed_id, sightings)
-            added = await appending.append(connection, events, at)
-        if added:
-            for listener in self._listeners:
-                listener()
+        feed_id = self._ids.get((org, object_name))
+        if feed_id is not None and not events and not sightings:
+            await self._database.put((_move, {"feed": feed_id, **_marks_row(marks)}))
+            return 0
+        try:
+            async with self._database.write() as connection:
+                feed_id = await self._save_marks(connection, org, object_name, marks, at)
+                texts = codec.Texts()
+                await _save_sightings(connection, feed_id, sightings, texts)
+                added = await appending.append(connection, events, at, texts)
+                if added:
+                    self._database.ring(connection, Bell.EVENTS)
+        except BaseException:
+            # A backup, or a standby that lacked the last moments, may be in the place of what we knew.
+            self._ids.pop((org, object_name), None)
+            raise
         return added
 
     async def note_success(self, org: str, object_name: str, at: datetime) -> None:
@@ -106,10 +127,14 @@ class Feeds:
         noted = self._noted.get((org, object_name))
         if noted is not None and abs(at - noted) < NOTE_EVERY:
             return
-        async with self._database.write() as connection:
-            await _note(connection, org, object_name, polled_at=at, failing_since=None, last_error="")
-            await troubles.over(connection, org, object_name)
-        self._noted[org, object_name] = at
+        feed = {"of_org": org, "of_object": object_name}
+        news = [(troubles.over_for_feed, feed), (troubles.over_for_org, {"of_org": org})] if noted is None else []
+        self._noted[org, object_name] = at  # before it is written: a failure that comes meanwhile takes it back
+        try:
+            await self._database.put((_works, {**feed, "at": at}), *news)
+        except BaseException:
+            self._noted.pop((org, object_name), None)
+            raise
 
     async def note_failure(
         self,
@@ -131,7 +156,7 @@ class Feeds:
         async with self._database.write() as connection:
             await _note(connection, org, object_name, **values, failing_since=since, last_error=error)
             if polled:
-                await troubles.over(connection, org, troubles.WHOLE_ORG)
+                await connection.execute(troubles.over_for_org(connection), {"of_org": org})
             concerned = None if facts.scope is Scope.ORG else object_name
             await troubles.note(connection, troubles.OpenTrouble(org, concerned, facts.trouble, error, at))
         for feed in [feed for feed in self._noted if feed[0] == org]:
@@ -150,6 +175,20 @@ class Feeds:
                 FeedHealth(row.org, row.object, _marks(row), row.polled_at, row.failing_since, row.last_error)
                 for row in rows
             ]
+
+    async def started(self) -> set[tuple[str, str]]:
+        """Return org and object of every feed that ever ran."""
+        async with self._database.read() as connection:
+            return {(org, name) for org, name in await connection.execute(select(feeds.c.org, feeds.c.object))}
+
+    async def remembering(self, before: datetime) -> dict[tuple[str, str], Watermarks]:
+        """Return how far those feeds are read that remember a record with a stamp (UTC) before an instant."""
+        old = and_(
+            sightings.c.feed_id == feeds.c.id, sightings.c.deleted.in_([False, True]), sightings.c.stamp < before
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(feeds).where(exists().where(old)))
+            return {(row.org, row.object): _marks(row) for row in rows}
 
     async def count_sightings(self, org: str, object_name: str) -> int:
         """Count the records that are remembered of a feed."""
@@ -229,19 +268,31 @@ class Feeds:
         return feed_id
 
 
+def _heard(look: asyncio.Task[dict[str, Watermarks]]) -> None:
+    """Take note of how a look ended: all who waited for it may have been called off."""
+    if not look.cancelled():
+        look.exception()
+
+
+def _move(_connection: AsyncConnection) -> Executable:
+    return update(feeds).where(feeds.c.id == bindparam("feed"))
+
+
+def _works(_connection: AsyncConnection) -> Executable:
+    mine = and_(feeds.c.org == bindparam("of_org"), feeds.c.object == bindparam("of_object"))
+    return update(feeds).where(mine).values(polled_at=bindparam("at"), failing_since=None, last_error="")
+
+
 async def _note(connection: AsyncConnection, org: str, object_name: str, **values: Any) -> None:
     await connection.execute(update(feeds).where(feeds.c.org == org, feeds.c.object == object_name).values(**values))
 
 
-async def _save_sightings(connection: AsyncConnection, feed_id: int, seen: Sequence[Sighting]) -> None:
-    if not seen:
-        return
-    statement = sqlite_insert(sightings)
+async def _save_sightings(
+    connection: AsyncConnection, feed_id: int, seen: Sequence[Sighting], texts: codec.Texts
+) -> None:
     kept = ("stamp", "digest", "deleted", "merged_into", "fields")
-    statement = statement.on_conflict_do_update(
-        index_elements=["feed_id", "record_id"], set_={name: statement.excluded[name] for name in kept}
-    )
-    await connection.execute(statement, [_sighting_row(feed_id, one) for one in seen])
+    rows = (_sighting_row(feed_id, one, texts) for one in seen)
+    await many.insert(connection, sightings, rows, key=("feed_id", "record_id"), change=kept)
 
 
 def _live(feed_id: int | None, stamped_before: datetime) -> Any:
@@ -299,13 +350,6 @@ def _sighting(row: Row[Any]) -> Sighting:
     return Sighting(row.record_id, row.stamp, row.digest, row.deleted, row.merged_into, codec.load_fields(row.fields))
 
 
-def _sighting_row(feed_id: int, seen: Sighting) -> Mapping[str, Any]:
-    return {
-        "feed_id": feed_id,
-        "record_id": seen.record_id,
-        "stamp": seen.stamp,
-        "digest": seen.digest,
-        "deleted": seen.deleted,
-        "merged_into": seen.merged_into,
-        "fields": codec.dump_fields(seen.fields),
-    }
+def _sighting_row(feed_id: int, seen: Sighting, texts: codec.Texts) -> many.Row:
+    stamp, fields = milliseconds(seen.stamp), texts.of(seen.fields)
+    return feed_id, seen.record_id, stamp, seen.digest, seen.deleted, seen.merged_into, fields

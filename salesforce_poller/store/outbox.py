@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Row, Select, Update, delete, exists, func, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from salesforce_poller.errors import StoreError
+from salesforce_poller.errors import StoreError, StoreWentBack
 from salesforce_poller.model import Delivery, Event, Kind, Ordering, Parked, SinkState
 from salesforce_poller.store import appending, codec, parking
+from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
-from salesforce_poller.store.tables import events, parked, sinks
+from salesforce_poller.store.tables import EVENTS, counters, events, parked, sinks
+from salesforce_poller.store.upsert import upsert
 
 #: Rows in one prune, and keys in one lookup: keeps statements and locks short.
 _BATCH = 500
@@ -56,26 +57,20 @@ class Outbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._listeners: list[Callable[[], None]] = []
-        self._pause_listeners: list[Callable[[str], None]] = []
 
-    def on_events(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` whenever new alerts are on disk; ``Feeds`` tells of all other events."""
-        self._listeners.append(listener)
-
-    def on_pause(self, listener: Callable[[str], None]) -> None:
-        """Call ``listener`` with the name of a sink whenever somebody paused it."""
-        self._pause_listeners.append(listener)
+    def on_pause(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``listener`` with the name of a sink whenever somebody paused it, until what is returned is called."""
+        return self._database.bells.listen(Bell.PAUSED, listener)
 
     async def ensure_sinks(self, names: Iterable[str], starts: Mapping[str, Start] | None = None) -> None:
         """Make sure these sinks are known; one never seen before begins where ``starts`` says, if not now."""
         async with self._database.write() as connection:
             rows = [
                 {"name": name, "cursor": await _cursor_at(connection, (starts or {}).get(name, "now"))}
-                for name in names
+                for name in sorted(names)  # in one order: two processes that start must not wait for each other
             ]
             if rows:
-                await connection.execute(sqlite_insert(sinks).on_conflict_do_nothing(index_elements=["name"]), rows)
+                await connection.execute(upsert(connection, sinks, key=["name"]), rows)
 
     async def sink(self, name: str) -> SinkState:
         """Return where a sink stands.
@@ -126,7 +121,7 @@ class Outbox:
         query = query.where(events.c.position > (cursor if after is None else after))
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(events.c.position).limit(limit))
-            return [Delivery(sink, position, codec.load_event(body)) for position, body in rows]
+            return [Delivery(sink, position, codec.glance(body)) for position, body in rows]
 
     async def blocked(self, sink: str, record_keys: Collection[str]) -> set[str]:
         """Return those of these records that have a parked delivery which is not dead."""
@@ -165,27 +160,32 @@ class Outbox:
         came back now, after an ``outage``: everything parked is due at once, and the outage is not counted against it,
         so that nothing is given up because the sink was away. ``alerts`` are events that tell other sinks of it,
         recorded ``at`` this instant.
+
+        Raises:
+            StoreWentBack: the store ends before ``state.cursor``; nothing was written.
+            StoreError: the store failed.
         """
         async with self._database.write() as connection:
+            # First: it locks the row, so that nobody replays meanwhile.
+            if (await connection.execute(_update_sink(state))).rowcount == 0:
+                raise StoreWentBack(
+                    f"the store ends before what {state.name!r} was sent: it went back to an earlier state"
+                )
             if done:
                 await connection.execute(parking.remove(state.name), [{"done": position} for position in done])
             if again:
                 await connection.execute(parking.renew(), [parking.renewed_row(one) for one in again])
             if park:
-                await connection.execute(parking.insert(), [parking.row(one) for one in park])
+                await connection.execute(parking.insert(connection), [parking.row(one) for one in park])
             if back_at is not None:
                 await connection.execute(parking.wake(state.name, back_at, outage))
-            await connection.execute(_update_sink(state))
             told = await appending.append(connection, alerts, at) if alerts and at else 0
-        if told:
-            for listener in self._listeners:
-                listener()
+            if told:
+                self._database.ring(connection, Bell.EVENTS)
 
     async def pause(self, sink: str, why: str) -> None:
         """Let the sink take nothing until :meth:`resume`; its cursor stays."""
         await self._set_paused(sink, why, by_person=True)
-        for listener in self._pause_listeners:
-            listener(sink)
 
     async def resume(self, sink: str, *, forgive: bool = True) -> None:
         """End a pause, whoever asked for it.
@@ -246,8 +246,12 @@ class Outbox:
         dead ones included, since those can be replayed. Returns how many went, so that a caller goes on until it is 0.
         """
         async with self._database.write() as connection:
-            chosen = _prunable(before, names).limit(_BATCH)
-            return (await connection.execute(delete(events).where(events.c.position.in_(chosen)))).rowcount
+            # Locked, and looked at again: somebody may be replaying one of them at this moment.
+            query = _prunable(connection.dialect.name, before, names).limit(_BATCH).with_for_update(of=events)
+            chosen = list((await connection.execute(query)).scalars())
+            owed = select(parked.c.position).where(parked.c.position.in_(chosen))
+            gone = delete(events).where(events.c.position.in_(chosen), events.c.position.not_in(owed))
+            return (await connection.execute(gone)).rowcount if chosen else 0
 
     async def let_go(self, before: datetime, names: Collection[str]) -> int:
         """Delete a batch of what is parked for sinks that are not among ``names``, of events from before ``before``.
@@ -264,6 +268,7 @@ class Outbox:
         async with self._database.write() as connection:
             values = {"paused": why, "paused_by_person": by_person, **besides}
             await connection.execute(update(sinks).where(sinks.c.name == sink).values(values))
+            self._database.ring(connection, *((Bell.PAUSED, sink) if why else (Bell.OWED,)))
 
 
 async def _state(connection: AsyncConnection, name: str) -> SinkState:
@@ -289,11 +294,13 @@ async def _cursor_at(connection: AsyncConnection, start: Start) -> int:
     return end if position is None else position - 1
 
 
-def _prunable(before: datetime, names: Collection[str]) -> Select[Any]:
-    # Not EXISTS: nothing finds a position among the parked without its sink, so each event would cost a look at all.
-    query = select(events.c.position).where(
-        events.c.recorded_at < before, events.c.position.not_in(select(parked.c.position))
-    )
+def _prunable(dialect: str, before: datetime, names: Collection[str]) -> Select[Any]:
+    # Nothing finds a position among the parked without its sink. SQLite makes an index of its own for NOT IN, and would
+    # look at all of them for each event with NOT EXISTS. PostgreSQL looks at all of them for each event with NOT IN, as
+    # soon as they are too many for its work_mem (300,000 took more than a minute), and hashes them with NOT EXISTS.
+    same = select(parked.c.position).where(parked.c.position == events.c.position)
+    owed = same.exists() if dialect == "postgresql" else events.c.position.in_(select(parked.c.position))
+    query = select(events.c.position).where(events.c.recorded_at < before, ~owed)
     if names:
         passed = select(func.min(sinks.c.cursor)).where(sinks.c.name.in_(names)).scalar_subquery()
         query = query.where(events.c.position <= passed)
@@ -309,4 +316,6 @@ def _update_sink(state: SinkState) -> Update:
     }
     if state.paused:
         values["paused"] = state.paused
-    return update(sinks).where(sinks.c.name == state.name).values(values)
+    # A cursor beyond the end would pass over the events to come.
+    end = select(counters.c.last).where(counters.c.name == EVENTS).scalar_subquery()
+    return update(sinks).where(sinks.c.name == state.name, end >= state.cursor).values(values)

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Delete,
+    Insert,
     Row,
     Select,
     Update,
@@ -26,12 +27,12 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.dialects.sqlite import Insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.model import Delivery, Ordering, Parked
 from salesforce_poller.store import codec
 from salesforce_poller.store.tables import events, parked
+from salesforce_poller.store.upsert import upsert
 
 _earlier = parked.alias("earlier")
 #: No earlier delivery of its record still waits.
@@ -62,7 +63,7 @@ def leading(rows: Iterable[Row[Any]], now: datetime, ordering: Ordering, sink: s
     if ordering is Ordering.STRICT:
         rows = takewhile(lambda row: row.due_at <= now, rows)
     for row in rows:
-        event = codec.load_event(row.body)
+        event = codec.glance(row.body)
         yield Delivery(sink, row.position, event, row.attempts, row.first_tried_at, row.replay)
 
 
@@ -80,12 +81,9 @@ def remove(sink: str) -> Delete:
     return delete(parked).where(parked.c.sink == sink, parked.c.position == bindparam("done"))
 
 
-def insert() -> Insert:
+def insert(connection: AsyncConnection) -> Insert:
     """Park deliveries, see :func:`row`. One that is parked already is parked anew."""
-    statement = sqlite_insert(parked)
-    return statement.on_conflict_do_update(
-        index_elements=["sink", "position"], set_={name: statement.excluded[name] for name in (*_FATE, "replay")}
-    )
+    return upsert(connection, parked, key=["sink", "position"], change=(*_FATE, "replay"))
 
 
 def row(one: Parked) -> Mapping[str, Any]:

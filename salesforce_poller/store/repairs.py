@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.model import Delivery, Event, Parked
 from salesforce_poller.store import codec
+from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.selection import Selection
 from salesforce_poller.store.tables import Instant, events, parked, sinks
@@ -86,16 +87,10 @@ class Repairs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._listeners: list[Callable[[], None]] = []
 
-    def on_owed(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` whenever something is owed that was not."""
-        self._listeners.append(listener)
-
-    def tell(self) -> None:
-        """Wake whoever listens: something is owed, or may be sent again."""
-        for listener in self._listeners:
-            listener()
+    def on_owed(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` whenever something is owed that was not, until what is returned is called."""
+        return self._database.bells.listen(Bell.OWED, listener)
 
     # ------------------------------------------------------------------ looking
 
@@ -157,12 +152,12 @@ class Repairs:
         """
         found: dict[str, Owed] = {}
         async with self._database.write() as connection:
-            for sink, positions in wanted.items():
-                sorted_out = await _sort_out(connection, sink, positions)
+            for sink, positions in sorted(wanted.items()):  # in one order: two replays must not wait for each other
+                sorted_out = await _sort_out(connection, sink, positions, lock=True)
                 if sorted_out is not None:
                     found[sink] = await _owe(connection, sink, sorted_out, now)
-        if any(owed.again or owed.revived for owed in found.values()):
-            self.tell()
+            if any(owed.again or owed.revived for owed in found.values()):
+                self._database.ring(connection, Bell.OWED)
         return found
 
     async def would_owe(self, wanted: Mapping[str, Sequence[int]]) -> dict[str, Owed]:
@@ -178,10 +173,7 @@ class Repairs:
     async def requeue(self, selection: Selection, names: Sequence[str], now: datetime) -> dict[str, int]:
         """Owe once more what was given up, due at once and as if never tried; returns how many, by sink."""
         fresh = {"dead": False, "attempts": 0, "first_tried_at": None, "due_at": now, "detail": _AGAIN}
-        done = await self._change_dead(selection, names, update(parked).values(fresh))
-        if done:
-            self.tell()
-        return done
+        return await self._change_dead(selection, names, update(parked).values(fresh))
 
     async def drop(self, selection: Selection, names: Sequence[str]) -> dict[str, int]:
         """Let go of what was given up; its events stay for as long as others do. Returns how many, by sink."""
@@ -191,11 +183,14 @@ class Repairs:
         """Change what was given up, in small transactions; returns how many, by sink."""
         done: dict[str, int] = {}
         for sink in names:
+            locked = select(sinks.c.name).where(sinks.c.name == sink).with_for_update()
             after = 0
             while chosen := await self._next_dead(selection, sink, after):
                 mine = and_(parked.c.sink == sink, parked.c.dead, parked.c.position.in_(chosen))
                 async with self._database.write() as connection:
+                    await connection.execute(locked)  # so that nobody delivers or replays meanwhile
                     count = (await connection.execute(change.where(mine))).rowcount
+                    self._database.ring(connection, Bell.OWED)  # letting go of one may free those behind it
                 done[sink], after = done.get(sink, 0) + count, chosen[-1]
         return done
 
@@ -218,12 +213,19 @@ class _SortedOut:
     told: Owed
 
 
-async def _sort_out(connection: AsyncConnection, sink: str, positions: Sequence[int]) -> _SortedOut | None:
+async def _sort_out(
+    connection: AsyncConnection, sink: str, positions: Sequence[int], *, lock: bool = False
+) -> _SortedOut | None:
     """Say which events a sink has had, which it gave up, which it is owed already; None for a sink that never ran."""
-    cursor = (await connection.execute(select(sinks.c.cursor).where(sinks.c.name == sink))).scalar_one_or_none()
+    standing = select(sinks.c.cursor).where(sinks.c.name == sink)
+    found = select(events.c.position).where(events.c.position.in_(positions))
+    if lock:  # the sink, so that it delivers nothing meanwhile; and the events, so that nobody prunes them
+        standing = standing.with_for_update()
+        found = found.order_by(events.c.position).with_for_update(read=True)  # in the order of pruning
+    cursor = (await connection.execute(standing)).scalar_one_or_none()
     if cursor is None:
         return None
-    there = set((await connection.execute(select(events.c.position).where(events.c.position.in_(positions)))).scalars())
+    there = set((await connection.execute(found)).scalars())
     query = select(parked.c.position, parked.c.dead).where(parked.c.sink == sink, parked.c.position.in_(positions))
     fates = {row.position: row.dead for row in await connection.execute(query)}
     passed = [one for one in positions if one in there and one <= cursor]

@@ -8,17 +8,20 @@ one encrypts, and all of them decrypt; what was read with an older one is encryp
 import base64
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import select, update
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import OrgRefused, StoreError
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.settings import key_bytes
 from salesforce_poller.store.tables import secrets
+from salesforce_poller.store.upsert import upsert
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a secret, not one
 
@@ -28,8 +31,7 @@ class Secrets:
 
     def __init__(self, database: Database, keys: Sequence[SecretStr]) -> None:
         self._database = database
-        fernets = [Fernet(base64.urlsafe_b64encode(key_bytes(key))) for key in keys]
-        self._fernet = MultiFernet(fernets) if fernets else None
+        self._fernet = _cipher(keys) if keys else None
 
     async def load(self, org: str, name: str) -> str | None:
         """Return a secret; None when there is none.
@@ -38,18 +40,8 @@ class Secrets:
             OrgRefused: it cannot be decrypted.
             StoreError: the store failed, or there is no key.
         """
-        wanted = select(secrets.c.sealed).where(secrets.c.org == org, secrets.c.name == name)
-        async with self._database.read() as connection:
-            sealed = (await connection.execute(wanted)).scalar_one_or_none()
-        if sealed is None:
-            return None
-        try:
-            return self._key().decrypt(sealed).decode()
-        except InvalidToken as exc:
-            raise OrgRefused(
-                f"cannot decrypt the stored {name} of {org}: [store] secret_key is another one than it was encrypted "
-                "with",
-            ) from exc
+        sealed = await self.sealed(org, name)
+        return None if sealed is None else self.unsealed(org, name, sealed)
 
     async def save(self, org: str, name: str, secret: str, at: datetime) -> None:
         """Put a secret in the place of the one before; it is on disk when this returns.
@@ -57,34 +49,88 @@ class Secrets:
         Raises:
             StoreError: the store failed, or there is no key.
         """
-        row = {"org": org, "name": name, "sealed": self._key().encrypt(secret.encode()), "written_at": at}
-        written = insert(secrets).values(row)
-        fresh = {"sealed": written.excluded.sealed, "written_at": written.excluded.written_at}
+        row = self._row(org, name, secret, at)
         async with self._database.write() as connection:
-            await connection.execute(written.on_conflict_do_update(index_elements=["org", "name"], set_=fresh))
+            fresh = upsert(connection, secrets, key=["org", "name"], change=["sealed", "written_at"])
+            await connection.execute(fresh, row)
+
+    async def replace(self, org: str, name: str, secret: str, at: datetime, *, instead_of: bytes | None) -> None:
+        """Put a secret in the place of one that was read; what somebody else put there since is newer, and stays.
+
+        ``instead_of`` is what :meth:`sealed` returned. Raises like :meth:`save`.
+        """
+        row = self._row(org, name, secret, at)
+        async with self._database.write() as connection:
+            if instead_of is None:
+                await connection.execute(upsert(connection, secrets, key=["org", "name"]), row)
+                return
+            same = (secrets.c.org == org, secrets.c.name == name, secrets.c.sealed == instead_of)
+            await connection.execute(update(secrets).where(*same).values(row))
+
+    async def sealed(self, org: str, name: str) -> bytes | None:
+        """Return a secret as it lies in the store; None when there is none."""
+        wanted = select(secrets.c.sealed).where(secrets.c.org == org, secrets.c.name == name)
+        async with self._database.read() as connection:
+            found: bytes | None = (await connection.execute(wanted)).scalar_one_or_none()
+        return found
+
+    def unsealed(self, org: str, name: str, sealed: bytes) -> str:
+        """Decrypt what :meth:`sealed` returned; raises like :meth:`load`."""
+        cipher = self._key()
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415  # is there by now
+
+        try:
+            return cipher.decrypt(sealed).decode()
+        except InvalidToken as exc:
+            raise OrgRefused(
+                f"cannot decrypt the stored {name} of {org}: [store] secret_key is another one than it was encrypted "
+                "with",
+            ) from exc
+
+    def _row(self, org: str, name: str, secret: str, at: datetime) -> dict[str, Any]:
+        return {"org": org, "name": name, "sealed": self._key().encrypt(secret.encode()), "written_at": at}
 
     def keeper(self, org: str, clock: Clock) -> "Keeper":
         """Return what keeps the refresh token of one org."""
         return Keeper(self, org, clock)
 
-    def _key(self) -> MultiFernet:
+    def _key(self) -> "MultiFernet":
         if self._fernet is None:
             raise StoreError("[store] secret_key is missing; `openssl rand -base64 32` makes one")
         return self._fernet
 
 
+def _cipher(keys: Sequence[SecretStr]) -> "MultiFernet":
+    """Return what encrypts with the first of the keys and decrypts with any of them."""
+    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415  # 7 MB, for stores that have a key
+
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key_bytes(key))) for key in keys])
+
+
 class Keeper:
-    """Keeps the refresh token of one org. Satisfies ``salesforce/session.py:Keeper``."""
+    """Keeps the refresh token of one org. Satisfies ``salesforce/session.py:Keeper``.
+
+    It writes whoever works for the org: an answer of Salesforce's that ends the old token may come when the lease is
+    another process's already, and the new token is then what that one needs.
+    """
 
     def __init__(self, kept: Secrets, org: str, clock: Clock) -> None:
         self._kept = kept
         self._org = org
         self._clock = clock
+        self._loaded = False
+        self._sealed: bytes | None = None
 
     async def load(self) -> str | None:
         """Return it; raises like :meth:`Secrets.load`."""
-        return await self._kept.load(self._org, REFRESH_TOKEN)
+        self._sealed = await self._kept.sealed(self._org, REFRESH_TOKEN)
+        self._loaded = True
+        return None if self._sealed is None else self._kept.unsealed(self._org, REFRESH_TOKEN, self._sealed)
 
     async def save(self, secret: str) -> None:
-        """Store it; raises like :meth:`Secrets.save`."""
-        await self._kept.save(self._org, REFRESH_TOKEN, secret, self._clock.now())
+        """Store it in the place of what was loaded, if that is still there; raises like :meth:`Secrets.save`."""
+        now = self._clock.now()
+        if self._loaded:
+            await self._kept.replace(self._org, REFRESH_TOKEN, secret, now, instead_of=self._sealed)
+        else:
+            await self._kept.save(self._org, REFRESH_TOKEN, secret, now)

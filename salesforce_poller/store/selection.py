@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func
+from sqlalchemy import ColumnElement, and_, false, func
 
 from salesforce_poller.model import Kind
 from salesforce_poller.store.tables import events
@@ -32,6 +32,8 @@ class Selection:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what must hold of a row of ``events``, all of it."""
+        if not all(map(_is_text, (self.event, self.record, self.object, self.org))):
+            return [false()]
         found: list[ColumnElement[bool]] = []
         if self.event is not None:
             found.append(events.c.id == self.event)
@@ -48,6 +50,14 @@ class Selection:
         if self.until is not None:
             found.append(events.c.recorded_at < self.until)
         return found
+
+
+def _is_text(said: str | None) -> bool:
+    """Say whether a database can be asked for it: PostgreSQL knows no NUL, and neither half a character.
+
+    That is what a terminal's bytes become that are no text.
+    """
+    return said is None or ("\0" not in said and not any("\ud800" <= each <= "\udfff" for each in said))
 
 
 def _is_of(record: str) -> ColumnElement[bool]:

@@ -7,11 +7,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Executable, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.store.tables import troubles
+from salesforce_poller.store.upsert import upsert
 
 #: Stands for the object of what concerns a whole org.
 WHOLE_ORG = ""
@@ -34,21 +34,25 @@ class OpenTrouble:
 
 async def note(connection: AsyncConnection, trouble: OpenTrouble) -> None:
     """Remember a trouble, or how it goes on: ``since`` stays what it was."""
-    statement = sqlite_insert(troubles).values(
-        org=trouble.org,
-        object=trouble.object or WHOLE_ORG,
-        name=trouble.name,
-        error=trouble.error,
-        since=trouble.since,
-    )
-    changed = {"name": statement.excluded.name, "error": statement.excluded.error}
-    await connection.execute(statement.on_conflict_do_update(index_elements=["org", "object"], set_=changed))
+    row = {
+        "org": trouble.org,
+        "object": trouble.object or WHOLE_ORG,
+        "name": trouble.name,
+        "error": trouble.error,
+        "since": trouble.since,
+    }
+    fresh = upsert(connection, troubles, key=["org", "object"], change=["name", "error"])
+    await connection.execute(fresh, row)
 
 
-async def over(connection: AsyncConnection, org: str, object_name: str) -> None:
-    """Forget what was wrong with a feed that works; where one feed works, its org does."""
-    mine = troubles.c.object.in_([object_name, WHOLE_ORG])
-    await connection.execute(delete(troubles).where(troubles.c.org == org, mine))
+def over_for_feed(_connection: AsyncConnection) -> Executable:
+    """Return what forgets what was wrong with a feed that works (``of_org``, ``of_object``)."""
+    return delete(troubles).where(troubles.c.org == bindparam("of_org"), troubles.c.object == bindparam("of_object"))
+
+
+def over_for_org(_connection: AsyncConnection) -> Executable:
+    """Return what forgets what was wrong with an org (``of_org``); where one of its feeds works, it does."""
+    return delete(troubles).where(troubles.c.org == bindparam("of_org"), troubles.c.object == WHOLE_ORG)
 
 
 async def listed(connection: AsyncConnection) -> list[OpenTrouble]:

@@ -1,9 +1,11 @@
 """salesforce/client.py against servers that misbehave as Salesforce's simulator would not: drip, move, vanish."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
@@ -135,3 +137,22 @@ def test_an_environment_that_cannot_be_used_is_told(
     [line] = caught.value.problems
     assert told in line
     assert "hunter2" not in line
+
+
+async def test_all_orgs_share_whom_they_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the authorities takes 50 ms and half a megabyte; a thousand orgs would start for a minute."""
+    made: list[ssl.SSLContext] = []
+
+    def make() -> ssl.SSLContext:
+        made.append(ssl.create_default_context())
+        return made[-1]
+
+    monkeypatch.setattr(httpx, "create_ssl_context", make)
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/of-this-test.pem")
+    settings = OrgSettings(login_url="http://127.0.0.1", auth="access_token", access_token=SecretStr(TOKEN))
+    for _ in range(3):
+        await Transport(settings, clock=SystemClock()).close()
+    assert len(made) == 1
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/another.pem")
+    await Transport(settings, clock=SystemClock()).close()
+    assert len(made) == 2

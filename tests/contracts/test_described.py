@@ -1,15 +1,16 @@
 """store/described.py, as polling/columns.py fills it: what describe says of a feed, for those who only see events."""
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+import stores
 from world import World, a_world
 
 from salesforce_poller.errors import StoreError
 from salesforce_poller.store.store import Store
+
+pytestmark = pytest.mark.both_databases
 
 #: Feeds describe once in an hour of their org's own.
 TWO_HOURS = 7_200
@@ -24,13 +25,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     """By org and object, in the order in which it was told; of what was never told nothing is known."""
-    path = str(tmp_path / "store.db")
+    where = stores.url(tmp_path / "store.db")
     told = {"Id": {"id"}, "Zip": {"string"}, "Owner.Name": {"string", "picklist"}, "Amount": {"currency"}}
-    async with Store(path) as store:
+    async with Store(where) as store:
         await store.described.keep("acme", "Lead", {"Id": {"id"}})
         await store.described.keep("acme", "Lead", told)
         await store.described.keep("uat", "Lead", {"Id": {"id"}, "Amount": {"string"}})
-    async with Store(path, writable=False) as store:
+    async with Store(where, writable=False) as store:
         found = await store.described.of("acme", "Lead")
         assert found == {"Id": ["id"], "Zip": ["string"], "Owner.Name": ["picklist", "string"], "Amount": ["currency"]}
         assert list(found) == list(told)
@@ -63,19 +64,14 @@ async def test_a_field_that_appears_or_goes_is_noted_with_the_next_describe(worl
 
 async def test_it_is_kept_before_any_event_and_tried_again_without_another_call(world: World) -> None:
     """A store that fails then fails the turn: a column must never come after its values."""
-    spoil(world, "CREATE TRIGGER broken BEFORE INSERT ON described BEGIN SELECT RAISE(ABORT, 'a broken page'); END")
-    with pytest.raises(StoreError, match="a broken page"):
+    with (
+        stores.broken(stores.url(world.path), "described", "INSERT", "a broken page"),
+        pytest.raises(StoreError, match="a broken page"),
+    ):
         await world.watch()
     assert await world.store.feeds.watermarks("acme", "Lead") is None
     calls = world.client.calls_by_kind["describe"]
     assert calls == 1
-    spoil(world, "DROP TRIGGER broken")
     await world.poll()
     assert await world.store.described.of("acme", "Lead") is not None
     assert world.client.calls_by_kind["describe"] == calls
-
-
-def spoil(world: World, statement: str) -> None:
-    """Say something to the store's file behind its back."""
-    with closing(sqlite3.connect(world.folder / "store.db")) as connection:
-        connection.execute(statement)

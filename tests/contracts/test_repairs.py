@@ -1,4 +1,4 @@
-"""store/repairs.py, store/selection.py and store/pauses.py, on a real database file."""
+"""store/repairs.py, store/selection.py and store/pauses.py, on a real database of each kind."""
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stores
 from builders import NOON, an_event, watermarks
 from fakes import FakeClock
 
 from salesforce_poller.actions import replay
 from salesforce_poller.actions.desk import Desk
+from salesforce_poller.actions.present import Present
 from salesforce_poller.errors import NotKnown
 from salesforce_poller.model import Delivery, Kind, Ordering, Parked, SinkState
 from salesforce_poller.store.pauses import Pause
@@ -24,10 +26,13 @@ EVERYTHING = Selection()
 ANN, BOB = "00Q5g00000AbCdEEAV", "00Q5g00000AbCdFEAV"
 
 
+pytestmark = pytest.mark.both_databases
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     """Open an empty store that knows the sinks ``crm`` and ``log``."""
-    async with Store(str(tmp_path / "store.db")) as store:
+    async with Store(stores.url(tmp_path / "store.db")) as store:
         await store.outbox.ensure_sinks(["crm", "log"])
         yield store
 
@@ -303,7 +308,7 @@ class TestDead:
         await happen(store, ANN)
         await park(store, 1, dead=True)
         await park(store, 1, dead=True, sink="log")
-        desk = Desk(store, feeds=[], wants={"log": lambda _event: True}, clock=FakeClock())
+        desk = Desk(store, present=Present([], {"log": lambda _event: True}), clock=FakeClock())
         told = "the sink crm is not in the configuration any more: nobody would deliver to it"
         with pytest.raises(NotKnown, match=told):
             await desk.take("dead/requeue", {"sink": ["log", "crm"]})
@@ -317,7 +322,7 @@ class TestPauses:
 
     async def test_a_pause_outlives_the_process_and_needs_no_feed_that_ran(self, tmp_path: Path) -> None:
         """It is on disk; a second reason changes the words, not since when."""
-        path = str(tmp_path / "pauses.db")
+        path = stores.url(tmp_path / "pauses.db")
         pause = Pause("acme", "Lead", "lunch", NOON)
         async with Store(path) as store:
             await store.pauses.begin(pause)

@@ -4,11 +4,11 @@
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import stores
 from credentials import a_secret_key
 from cryptography.fernet import Fernet
 from logins import Desk, a_desk
@@ -17,6 +17,8 @@ from pydantic import SecretStr
 from salesforce_poller.errors import Action, LoginRefused, OrgRefused, PollerError, Scope, StoreError
 from salesforce_poller.salesforce import refresh_token
 from salesforce_poller.store.store import Store
+
+pytestmark = pytest.mark.both_databases
 
 FIRST = "simulated-refresh-token"
 
@@ -31,9 +33,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 def on_disk(desk: Desk, key: str = "first") -> str:
     """Return what is on disk at this moment, past everything that the store's own code may have in memory."""
-    with sqlite3.connect(desk.path) as database:
-        [[sealed]] = database.execute("SELECT sealed FROM secrets WHERE org = 'acme' AND name = 'refresh_token'")
-    database.close()
+    kept = "SELECT sealed FROM secrets WHERE org = 'acme' AND name = 'refresh_token'"
+    [[sealed]] = stores.rows(stores.url(desk.path), kept)
     return Fernet(a_secret_key(key).replace("+", "-").replace("/", "_")).decrypt(sealed).decode()
 
 
@@ -138,15 +139,11 @@ class TestMisfortune:
     async def test_a_full_disk_loses_no_token(self, desk: Desk) -> None:
         """It stays in memory and unused, and is stored when there is room again; no other login is made meanwhile."""
         client = await desk.client("refresh_token")
-        with sqlite3.connect(desk.path) as database:
-            database.execute("CREATE TRIGGER full BEFORE INSERT ON secrets BEGIN SELECT RAISE(ABORT, 'full'); END")
-        for _ in range(3):
-            with pytest.raises(StoreError, match="full"):
-                await client.describe_global()
-        assert (desk.logins, desk.calls) == (1, 0)
-        database.execute("DROP TRIGGER full")
-        database.commit()
-        database.close()
+        with stores.broken(stores.url(desk.path), "secrets", "INSERT", "full"):
+            for _ in range(3):
+                with pytest.raises(StoreError, match="full"):
+                    await client.describe_global()
+            assert (desk.logins, desk.calls) == (1, 0)
         assert await client.describe_global()
         assert desk.logins == 1
         assert [refresh_token.present(FIRST, on_disk(desk))] == valid_tokens(desk)
@@ -217,16 +214,16 @@ class TestKeys:
         usual = a_secret_key("with + and /, number 3")
         assert {"+", "/"} <= set(usual)
         keys = [[SecretStr(usual)], [SecretStr(usual.replace("+", "-").replace("/", "_"))]]
-        async with Store(str(desk.path), keys=keys[0]) as store:
+        async with Store(stores.url(desk.path), keys=keys[0]) as store:
             await store.secrets.save("acme", "x", "said", desk.machine.now())
-        async with Store(str(desk.path), keys=keys[1]) as store:
+        async with Store(stores.url(desk.path), keys=keys[1]) as store:
             assert await store.secrets.load("acme", "x") == "said"
             assert await store.secrets.load("acme", "y") is None
             assert await store.secrets.load("other", "x") is None
 
     async def test_without_a_key_nothing_is_written(self, desk: Desk) -> None:
         """Least of all in plain text."""
-        async with Store(str(desk.path)) as store:
+        async with Store(stores.url(desk.path)) as store:
             with pytest.raises(StoreError, match="secret_key is missing"):
                 await store.secrets.save("acme", "x", "said", desk.machine.now())
             assert await store.secrets.load("acme", "x") is None

@@ -1,4 +1,7 @@
-"""store/: one file, one process, one schema. What is in it is in ``test_store.py``."""
+"""store/ on SQLite alone: one file, one process, one schema. What is in it is in ``test_store.py``.
+
+The schema on PostgreSQL is in ``test_store_schema.py``, several processes on it in ``test_leases.py``.
+"""
 
 import asyncio
 import os
@@ -6,23 +9,28 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from builders import NOON, an_event
 from polling_builders import some_marks
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
-from salesforce_poller.errors import SchemaTooNew, StoreError, StoreInUse
-from salesforce_poller.store.database import _alembic
+from salesforce_poller.errors import NoStore, SchemaTooNew, StoreError, StoreInUse
+from salesforce_poller.store import schema
+from salesforce_poller.store.sqlite import SqliteFile
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.tables import metadata
 
 HOLDER = """
 import asyncio, sys
+from salesforce_poller.store.sqlite import SqliteFile
 from salesforce_poller.store.store import Store
 
 async def hold() -> None:
@@ -125,11 +133,17 @@ class TestSchema:
         engine.dispose()
         assert shape(path) == shape(by_code)
 
+    def test_the_scripts_are_called_as_alembic_finds_them(self) -> None:
+        """Their names tell the versions, so that Alembic need not be imported where there is nothing to run."""
+        scripts = ScriptDirectory.from_config(schema.alembic())
+        assert schema.versions() == [one.revision for one in scripts.walk_revisions()][::-1]
+        assert schema.head() == scripts.get_current_head()
+
     async def test_a_store_of_the_first_version_keeps_what_it_holds(self, path: Path) -> None:
         """An upgrade adds; progress and events stay."""
         engine = create_engine(f"sqlite:///{path}")
         with engine.begin() as connection:
-            config = _alembic()
+            config = schema.alembic()
             config.attributes["connection"] = connection
             command.upgrade(config, "0001")
         engine.dispose()
@@ -147,7 +161,7 @@ class TestSchema:
     async def test_an_empty_database_is_brought_up_to_date(self, path: Path) -> None:
         """The oldest schema there can be. Looking at it is refused, and changes nothing."""
         ask(path, "VACUUM")
-        with pytest.raises(StoreError, match="`salesforce-poller run` upgrades it"):
+        with pytest.raises(NoStore, match="made by the first `salesforce-poller run`"):
             await opening(path, writable=False)
         assert ask(path, "SELECT * FROM sqlite_master") == []
         async with Store(str(path)) as store:
@@ -256,3 +270,19 @@ class TestFile:
         """Whoever started the daemon reads the system's word for it."""
         with pytest.raises(StoreError, match="Permission denied"):
             await opening(guarded)
+
+
+async def test_what_is_parked_is_looked_through_once_to_prune_and_not_for_each_event(path: Path) -> None:
+    """The writer would be busy for half a minute at a time where a hundred thousand deliveries were given up."""
+    asked: list[tuple[str, Any]] = []
+    async with Store(str(path)) as store:
+        assert isinstance(store._door, SqliteFile)
+        engine = store._door._writer.sync_engine
+        event.listen(engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+        await store.outbox.ensure_sinks(["crm"])
+        await store.outbox.prune(NOON, ["crm"])
+    [(statement, parameters)] = [each for each in asked if "parked" in each[0]]
+    with closing(sqlite3.connect(path)) as beside:
+        plan = [row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    assert any("parked" in step for step in plan)
+    assert not any("CORRELATED" in step for step in plan), plan

@@ -7,6 +7,7 @@ give back and drop, pruning beside it all, and days that pass. ``delivery_world.
 
 from datetime import timedelta
 
+import pytest
 from delivery_world import RECORDS, SETTINGS, DeliveryWorld, Mood, buggy, by_chance, down, picky, poison, well
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -130,10 +131,27 @@ class DeliveryMachine(RuleBasedStateMachine):
                 self.world.finish()
 
 
-TestDelivery = DeliveryMachine.TestCase
-TestDelivery.settings = settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    stateful_step_count=40,
-    max_examples=max(15, settings().max_examples // 6),
-)
+def histories(examples: int) -> settings:
+    """Return how many are tried, and that they may be long."""
+    return settings(
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        stateful_step_count=40,
+        max_examples=examples,
+    )
+
+
+EXAMPLES = max(15, settings().max_examples // 6)
+
+
+class TestDelivery(DeliveryMachine.TestCase):  # type: ignore[misc, valid-type]  # Hypothesis makes it
+    """On SQLite."""
+
+    settings = histories(EXAMPLES)
+
+
+@pytest.mark.usefixtures("stores_on_postgresql")
+class TestDeliveryOnPostgresql(DeliveryMachine.TestCase):  # type: ignore[misc, valid-type]  # the same
+    """A third as often: what is new here are transactions, not what sinks and people think of."""
+
+    settings = histories(EXAMPLES // 3)

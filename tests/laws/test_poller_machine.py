@@ -8,7 +8,6 @@ with the org's own truth log.
 
 import asyncio
 import random
-import shutil
 import tempfile
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 import orjson
 import pytest
+import stores
 from consumer import as_event
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -28,6 +28,7 @@ from world import WATCHED, World, a_world
 
 from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.delivery.dispatcher import Dispatcher
+from salesforce_poller.errors import StoreError
 from salesforce_poller.model import Event, PollReport, Receipt, Verdict
 from salesforce_poller.simulator.errors import ApiError
 from salesforce_poller.simulator.transactions import Transaction
@@ -299,22 +300,17 @@ class Life(RuleBasedStateMachine):
 
     async def _die(self, work: Coroutine[Any, Any, object], awaits: int) -> None:
         """Let a process die; the next one finds the bytes that were on disk at that moment, and nothing else."""
-        found: list[Path] = []
-
-        def bury() -> None:
-            found.append(Path(self.stack.enter_context(tempfile.TemporaryDirectory())))
-            for name in ("store.db", "store.db-wal"):  # in this order, a checkpoint in between does no harm
-                with suppress(FileNotFoundError):
-                    shutil.copy(self.world.folder / name, found[0] / name)
-
+        left: list[Path] = []
         try:
-            await DiesAt(work, awaits, bury)
+            await DiesAt(work, awaits, lambda: left.append(stores.bury(self.world.path)))
         except ProcessDied:
             pass
+        except StoreError:  # it was on its way to write something down
+            assert left, "nothing else is wrong with the store"
         except BaseExceptionGroup as group:  # the network library died in a task group
             if group.subgroup(ProcessDied) is None:
                 raise
-        self.world.folder = found[0] if found else self.world.folder
+        self.world.path = left[0] if left else self.world.path
         await self.world.restart(died=True)
         self._small_pages()
 
@@ -333,6 +329,8 @@ class Life(RuleBasedStateMachine):
         finally:
             self.do(self.stack.aclose())
             self.runner.close()
+            if hasattr(self, "world"):
+                stores.forget(self.world.path)
 
     async def _settle(self) -> None:
         for transaction in self.open:
@@ -359,14 +357,32 @@ class Life(RuleBasedStateMachine):
         assert isinstance(self.world.reports[-1], PollReport), last
 
 
-TestLife = pytest.mark.filterwarnings(
+def lives(examples: int) -> settings:
+    """Return how many histories are tried, and that they may be long."""
+    return settings(
+        deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=40, max_examples=examples
+    )
+
+
+untidy = pytest.mark.filterwarnings(
     # A process that dies closes nothing; what it leaves open is not the house's untidiness.
     "ignore::ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
-)(Life.TestCase)
-TestLife.settings = settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    stateful_step_count=40,
-    max_examples=max(20, settings().max_examples // 10),  # an example takes a second: it opens a whole world
 )
+#: An example takes a second: it opens a whole world.
+EXAMPLES = max(20, settings().max_examples // 10)
+
+
+@untidy
+class TestLife(Life.TestCase):  # type: ignore[misc, valid-type]  # Hypothesis makes it
+    """On SQLite."""
+
+    settings = lives(EXAMPLES)
+
+
+@untidy
+@pytest.mark.usefixtures("stores_on_postgresql")
+class TestLifeOnPostgresql(Life.TestCase):  # type: ignore[misc, valid-type]  # the same
+    """A third as often: what is new here are transactions and deaths, not the org and its weather."""
+
+    settings = lives(EXAMPLES // 3)

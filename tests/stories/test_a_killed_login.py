@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stores
 from consumer import Consumer, a_consumer, as_events
 from credentials import a_secret_key
 from daemons import STUCK, a_daemon, lead_until
@@ -17,10 +18,12 @@ from person import Person, free_port
 
 from salesforce_poller import config, login
 
+pytestmark = pytest.mark.both_databases
+
 DIES_SAVING = Path(__file__).parents[1] / "dies_saving.py"
 CONFIG = """
 [store]
-url = "sqlite:///{path}"
+url = "{store}"
 secret_key = "{key}"
 [http]
 listen = ""
@@ -58,7 +61,7 @@ class Office:
         desk.org.set_usage(0, 5_000_000)  # so that polls come every second
         self.config = folder / "config.toml"
         self.log = folder / "daemon.log"
-        text = CONFIG.format(path=desk.path, key=a_secret_key(), url=desk.url, hook=consumer.url)
+        text = CONFIG.format(store=stores.url(desk.path), key=a_secret_key(), url=desk.url, hook=consumer.url)
         self.config.write_text(text, encoding="utf-8")
         self.settings = config.parse(text, {})
         self.leads: list[str] = []

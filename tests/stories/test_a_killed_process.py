@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import stores
 from consumer import Consumer, a_consumer, as_events
 from daemons import STUCK, a_daemon, lead_until, work
 from oracle import judge
@@ -16,9 +17,11 @@ from salesforce_poller.simulator import server
 from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
 
+pytestmark = pytest.mark.both_databases
+
 CONFIG = """
 [store]
-url = "sqlite:///{folder}/store.db"
+url = "{store}"
 [http]
 listen = ""
 [orgs.acme]
@@ -45,7 +48,7 @@ async def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path, seed: in
     leads: list[str] = []
     async with a_consumer() as consumer, server.serve(server.build(org)) as url:
         config = tmp_path / "config.toml"
-        config.write_text(CONFIG.format(folder=tmp_path, url=url, hook=consumer.url))
+        config.write_text(CONFIG.format(store=stores.url(tmp_path / "store.db"), url=url, hook=consumer.url))
         async with asyncio.timeout(STUCK), a_daemon(config):
             # A change made after the start tells that the feed has started.
             await lead_until(org, consumer, leads, lambda: bool(consumer.accepted))

@@ -7,13 +7,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+import stores
 from world import World
 
 from salesforce_poller import app, config
 
+pytestmark = pytest.mark.both_databases
+
 CONFIG = """
 [store]
-url = "sqlite:///{folder}/daemon.db"
+url = "{store}"
 [http]
 listen = ""
 [orgs.acme]
@@ -44,10 +48,13 @@ async def turn(world: World, house: app.App, seconds: float) -> None:
     await house.dispatchers[0].run(asyncio.Event(), stop, lambda report: None if report.busy else stop.set())
 
 
+@pytest.mark.sqlite_only("leases end on its clock, which jumps; what a mirror is kept in is no matter of the store")
 async def test_a_database_is_kept_as_the_org_is(world: World, tmp_path: Path) -> None:
     """Columns are there before their values; a field that this user may see from now on gets one within the hours."""
     world.org.hide_field("Lead", "Email")
-    settings = config.parse(CONFIG.format(folder=tmp_path, url=world._url), {})
+    settings = config.parse(
+        CONFIG.format(store=stores.url(tmp_path / "daemon.db"), folder=tmp_path, url=world._url), {}
+    )
     async with app.build(settings, clock=world.machine, rng=random.Random(3)) as house:
         await turn(world, house, 0)
         ann = world.org.insert("Lead", LastName="Ann", Company="Acme")

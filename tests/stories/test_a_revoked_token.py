@@ -4,16 +4,21 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+import stores
 from credentials import a_secret_key
+from daemons import at_work
 from logins import a_desk
 from structlog.testing import capture_logs
 
 from salesforce_poller import app, config
 from salesforce_poller.model import Kind
 
+pytestmark = pytest.mark.both_databases
+
 CONFIG = """
 [store]
-url = "sqlite:///{path}"
+url = "{store}"
 secret_key = "{key}"
 [http]
 listen = ""
@@ -41,19 +46,21 @@ type = "stdout"
 async def test_an_org_whose_token_was_revoked_stops_and_the_other_goes_on(tmp_path: Path) -> None:
     """A day of it: one warning that names the command, a login attempt every quarter of an hour at most."""
     async with a_desk(tmp_path) as desk:
-        settings = config.parse(CONFIG.format(path=desk.path, key=a_secret_key(), url=desk.url), {})
+        settings = config.parse(CONFIG.format(store=stores.url(desk.path), key=a_secret_key(), url=desk.url), {})
         async with app.build(settings, clock=desk.machine, rng=random.Random(3)) as house:
 
             async def sail(hours: int) -> None:
                 for _ in range(hours * 6):
                     desk.pass_time(600)
+                    await at_work(house)
                     for fleet in house.fleets:
                         await fleet.tick()
 
             await sail(1)
             desk.org.approvals.clear()
             desk.org.expire_sessions()
-            logins, calls = desk.logins, house.orgs["acme"].calls
+            acme = house.orgs["acme"]
+            logins, calls = desk.logins, acme.calls
             lead = desk.org.insert("Lead", LastName="Ng", Company="Acme")
             with capture_logs() as lines:
                 await sail(24)
@@ -64,6 +71,6 @@ async def test_an_org_whose_token_was_revoked_stops_and_the_other_goes_on(tmp_pa
         assert "salesforce-poller login acme" in f"{told[0]['error']} {told[0]['what_to_do']}"
         assert "simulated-refresh-token" not in str(lines)
         assert 20 <= desk.logins - logins <= 24 * 4 + 1
-        assert house.orgs["acme"].calls - calls <= 1, "the one that was answered with 401"
+        assert acme.calls - calls <= 1, "the one that was answered with 401"
         assert [(event.org, event.kind, event.record_id) for _, event in events] == [("other", Kind.CREATED, lead)]
         assert [(trouble.org, trouble.object) for trouble in troubles] == [("acme", None)]

@@ -8,6 +8,8 @@ from world import World, a_world
 
 from salesforce_poller.simulator.objects.wide import MOST_FIELDS, column
 
+pytestmark = pytest.mark.both_databases
+
 FIRST, LAST = column(1), column(MOST_FIELDS)
 
 

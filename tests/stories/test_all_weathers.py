@@ -31,6 +31,8 @@ from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.fault_kinds import page, rest
 from salesforce_poller.simulator.org import Org as SimulatedOrg
 
+pytestmark = pytest.mark.both_databases
+
 #: Each ready-made fault of the simulator, and the row of our table that it must end in.
 EXPECTED = {
     "MALFORMED_QUERY": "QUERY_REFUSED",

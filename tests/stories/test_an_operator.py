@@ -2,11 +2,10 @@
 
 import asyncio
 import io
-import logging
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-import structlog
 from consumer import Consumer, a_consumer
 from daemons import STUCK, a_daemon, lead_until
 
@@ -51,15 +49,9 @@ TOKEN = "let-me-in"
 
 
 @pytest.fixture(autouse=True)
-def _logs_of_their_own() -> Iterator[None]:
+def _logs_of_their_own() -> None:
     """Commands set up logging for the whole process; what the daemon logs must not get between their lines."""
-    root, processors = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    telemetry.configure(quiet=True)
-    yield
-    structlog.configure(**processors)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    telemetry.configure(quiet=True)  # tests/conftest.py puts it back
 
 
 def _typed(words: list[str]) -> tuple[int, str]:

@@ -11,6 +11,8 @@ from salesforce_poller.errors import LoginRefused, PollerError, StoreError
 from salesforce_poller.model import PollFailure, PollReport
 from salesforce_poller.simulator import replication
 
+pytestmark = pytest.mark.both_databases
+
 
 async def paged_leads(world: World) -> None:
     """Watch, and have 4,000 leads in pages of 200, a hundred a second."""

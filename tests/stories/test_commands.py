@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import stores
 from consumer import Consumer, a_consumer
 from world import World
 
@@ -17,9 +18,11 @@ from salesforce_poller.errors import ConfigError, NotKnown
 from salesforce_poller.polling.settings import Allowance
 from salesforce_poller.salesforce import trouble_table
 
+pytestmark = pytest.mark.both_databases
+
 CONFIG = """
 [store]
-url = "sqlite:///{folder}/store.db"
+url = "{store}"
 [orgs.acme]
 login_url = "{url}"
 client_id = "simulated-client"
@@ -44,7 +47,7 @@ async def consumer() -> AsyncIterator[Consumer]:
 @pytest.fixture
 def settings(world: World, consumer: Consumer, tmp_path: Path) -> config.Config:
     """The configuration of this world's org and consumer, on the world's store."""
-    return config.parse(CONFIG.format(folder=tmp_path, url=world._url, hook=consumer.url), {})
+    return config.parse(CONFIG.format(store=stores.url(tmp_path / "store.db"), url=world._url, hook=consumer.url), {})
 
 
 async def test_check_tells_good_from_bad(
@@ -102,7 +105,7 @@ async def test_check_says_once_that_a_whole_org_is_closed(
 ) -> None:
     """Not once for each object, and not as a missing permission on the limits, which are asked for first."""
     if auth:
-        text = CONFIG.format(folder=tmp_path, url=world._url, hook="http://127.0.0.1:1")
+        text = CONFIG.format(store=stores.url(tmp_path / "store.db"), url=world._url, hook="http://127.0.0.1:1")
         settings = config.parse(re.sub(r"client_id.*\nclient_secret.*", auth, text), {})
     if fault:
         world.org.weather.arm(fault, times=None)
@@ -117,7 +120,7 @@ async def test_check_tells_of_fields_that_a_sink_will_never_be_sent(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Because no feed of this sink reads them; of a sink whose feeds are not all known nothing is told."""
-    text = CONFIG.format(folder=tmp_path, url=world._url, hook="http://127.0.0.1:1").replace(
+    text = CONFIG.format(store=stores.url(tmp_path / "store.db"), url=world._url, hook="http://127.0.0.1:1").replace(
         "[sinks.hook]", '[sinks.hook]\nobjects = ["Lead"]\nfields = ["lastname", "Owner.Name", "Nmae", "Email"]'
     )
     await views.show_findings(config.parse(text, {}), clock=world.machine, as_json=True)
@@ -145,6 +148,7 @@ async def test_check_refuses_an_org_that_the_daemon_would_refuse(
     assert "give the org another name in the configuration" in told["text"]
 
 
+@pytest.mark.sqlite_only("it spoils the file")
 async def test_check_goes_on_where_the_store_cannot_be_read(
     world: World, settings: config.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,8 @@ from world import World
 
 from salesforce_poller.model import Kind
 
+pytestmark = pytest.mark.both_databases
+
 
 async def test_a_new_record_is_created(world: World) -> None:
     """What came into being since the start is created; its state is the record's."""

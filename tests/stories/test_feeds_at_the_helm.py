@@ -4,8 +4,11 @@ import pytest
 from world import World
 
 from salesforce_poller.errors import NotNow
+from salesforce_poller.polling.fleet import Fleet
 from salesforce_poller.polling.helm import Helm
 from salesforce_poller.scheduler import Tick
+
+pytestmark = pytest.mark.both_databases
 
 
 async def test_a_paused_feed_is_passed_over_and_finds_afterwards_what_has_changed(world: World) -> None:
@@ -67,21 +70,41 @@ async def test_an_org_that_is_left_alone_is_not_asked_for_a_person_either(world:
     assert world.client.calls == before
 
 
+class Polled:
+    """An org, as the helm sees it."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.called: list[Tick] = []
+
+    async def at_once(self, tick: Tick) -> None:
+        """Call it, and remember it."""
+        self.called.append(tick)
+        await tick()
+
+
 async def test_the_helm_knows_each_feed_by_its_org(world: World) -> None:
     """It calls through whoever minds the end of the program."""
     fleet = await world.gather({"Lead": {}})
-    called: list[Tick] = []
-
-    async def at_once(tick: Tick) -> None:
-        called.append(tick)
-        await tick()
-
-    helm = Helm({"acme": fleet}, at_once)
+    acme = Polled(fleet)
+    helm = Helm(lambda org: acme if org == "acme" else None)
     assert await helm.poll("acme", "Lead") is True
-    helm.pause("acme", "Lead")
+    helm.heed("pause", "acme", "Lead")
     assert fleet._member("Lead").paused
-    helm.resume("acme", "Lead")
+    helm.heed("resume", "acme", "Lead")
     while helm._ticks:
         await next(iter(helm._ticks))
-    assert len(called) == 2
+    assert len(acme.called) == 2
     assert not fleet._member("Lead").paused
+    with pytest.raises(NotNow, match="other is not polled by this process at the moment"):
+        await helm.poll("other", "Lead")
+    helm.heed("pause", "other", "Lead")  # the store remembers it for whoever polls it
+
+
+async def test_a_pause_of_before_yields_to_what_was_said_since(world: World) -> None:
+    """What the store said was read while a person resumed one feed and paused another."""
+    fleet = await world.gather({"Lead": {}, "Contact": {}, "Account": {}})
+    fleet.resume("Lead")
+    fleet.pause("Contact")
+    fleet.recall(["Lead", "Account"])
+    assert [fleet._member(name).paused for name in ("Lead", "Contact", "Account")] == [False, True, True]

@@ -11,6 +11,8 @@ from world import WATCHED, World
 from salesforce_poller.delivery.dispatcher import Dispatcher
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 async def consumer() -> AsyncIterator[Consumer]:

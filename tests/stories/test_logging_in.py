@@ -13,7 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
+import stores
 from credentials import a_secret_key
+from daemons import at_work
 from logins import START, Desk, a_desk
 from person import Person, free_port
 from polling_builders import some_marks
@@ -24,9 +26,11 @@ from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import ConfigError, LoginRefused, OrgRefused, Stopped, StoreInUse, TryLater
 from salesforce_poller.store.store import Store
 
+pytestmark = pytest.mark.both_databases
+
 CONFIG = """
 [store]
-url = "sqlite:///{path}"
+url = "{store}"
 secret_key = "{key}"
 [http]
 listen = ""
@@ -67,7 +71,7 @@ def person(desk: Desk) -> Person:
 @pytest.fixture
 def settings(desk: Desk) -> config.Config:
     """An org that waits for its first login, and one that needs none."""
-    return config.parse(CONFIG.format(path=desk.path, key=a_secret_key(), url=desk.url), {})
+    return config.parse(CONFIG.format(store=stores.url(desk.path), key=a_secret_key(), url=desk.url), {})
 
 
 async def log_in(desk: Desk, settings: config.Config, person: Person, **more: Any) -> login.LoggedIn:
@@ -115,6 +119,7 @@ class TestLoggingIn:
         await both(desk, settings, person)
         desk.app(rotate_refresh_tokens=True)
         async with app.build(settings, clock=desk.machine, rng=random.Random(3)) as built:
+            await at_work(built)
             assert await built.orgs["acme"].describe_global()
 
     async def test_check_and_objects_use_the_stored_token(
@@ -239,6 +244,7 @@ class TestTrouble:
         with pytest.raises(Stopped, match="nothing was stored"):
             await running
 
+    @pytest.mark.sqlite_only("PostgreSQL may be shared")
     async def test_a_running_daemon_is_in_the_way_before_anybody_is_asked(
         self, desk: Desk, settings: config.Config, person: Person
     ) -> None:
@@ -266,7 +272,7 @@ class TestTrouble:
         monkeypatch.setattr(printing, "console", Gone)
         with pytest.raises(BrokenPipeError) as caught:
             await views.show_findings(settings, clock=desk.machine, as_json=False)
-        async with Store(str(desk.path)):
+        async with Store(stores.url(desk.path)):
             assert caught.value.__traceback__  # what was left open would be held by it
 
     async def test_a_taken_port_is_told(self, desk: Desk, settings: config.Config, person: Person) -> None:
@@ -291,7 +297,7 @@ class TestTrouble:
 async def test_the_command_prints_an_address_and_who_one_is(desk: Desk, person: Person, tmp_path: Path) -> None:
     """The real program in a process of its own, without a browser, on a pipe."""
     path = tmp_path / "config.toml"
-    path.write_text(CONFIG.format(path=desk.path, key=a_secret_key(), url=desk.url), encoding="utf-8")
+    path.write_text(CONFIG.format(store=stores.url(desk.path), key=a_secret_key(), url=desk.url), encoding="utf-8")
     command = ["-m", "salesforce_poller", "login", "acme", "--config", str(path), "--no-browser"]
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -20,6 +20,8 @@ from salesforce_poller.simulator.clock import stamp
 from salesforce_poller.simulator.faults import rest
 from salesforce_poller.simulator.sessions import Sessions
 
+pytestmark = pytest.mark.both_databases
+
 
 async def tidy(world: World) -> None:
     """Do the store's housekeeping, as the daemon does every hour."""

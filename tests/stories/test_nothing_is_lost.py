@@ -9,6 +9,8 @@ from world import World, a_world
 from salesforce_poller.errors import PollerError, TryLater
 from salesforce_poller.model import Kind
 
+pytestmark = pytest.mark.both_databases
+
 
 async def test_a_late_commit_is_found_by_the_sweep(world: World) -> None:
     """Stamped before the cursor, committed long after it had passed."""

@@ -11,6 +11,8 @@ from salesforce_poller.admin import facts
 from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.model import Kind, PollReport, Watermarks
 
+pytestmark = pytest.mark.both_databases
+
 DAY = 86_400
 
 

@@ -10,6 +10,8 @@ from world import World
 from salesforce_poller.model import PollFailure
 from salesforce_poller.salesforce.transport import NoAnswer
 
+pytestmark = pytest.mark.both_databases
+
 FIVE: dict[str, dict[str, object]] = {"Lead": {}, "Contact": {}, "Account": {}, "Opportunity": {}, "Task": {}}
 
 

@@ -8,21 +8,25 @@ from pathlib import Path
 
 import httpx
 import pytest
+import stores
 from consumer import Consumer, a_consumer
 from fakes import FakeClock
 from pydantic import SecretStr
 from world import World
 
 from salesforce_poller import app, config
+from salesforce_poller.actions.present import Present
 from salesforce_poller.admin import server
 from salesforce_poller.admin.guard import Guard
 from salesforce_poller.admin.settings import HttpSettings
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import ConfigError, StoreInUse
 
+pytestmark = pytest.mark.both_databases
+
 CONFIG = """
 [store]
-url = "sqlite:///{folder}/daemon.db"
+url = "{store}"
 [http]
 listen = ""
 [orgs.acme]
@@ -65,7 +69,9 @@ async def test_a_daemon_polls_and_delivers_until_it_is_stopped(
 ) -> None:
     """From a TOML text to a webhook, on the machine's own clock; a stop ends it cleanly."""
     world.org.clock.set_speed(1)
-    settings = config.parse(CONFIG.format(folder=tmp_path, url=world._url, hook=consumer.url), {})
+    settings = config.parse(
+        CONFIG.format(store=stores.url(tmp_path / "daemon.db"), url=world._url, hook=consumer.url), {}
+    )
     async with asyncio.timeout(STUCK), a_running_daemon(settings):
         leads = []
         while not consumer.accepted:
@@ -78,9 +84,12 @@ async def test_a_daemon_polls_and_delivers_until_it_is_stopped(
     assert consumer.accepted[0]["data"]["record_id"] in leads
 
 
+@pytest.mark.sqlite_only("PostgreSQL may be shared")
 async def test_a_second_daemon_on_the_same_store_is_refused(world: World, consumer: Consumer, tmp_path: Path) -> None:
     """Two would poll twice and deliver twice."""
-    settings = config.parse(CONFIG.format(folder=tmp_path, url=world._url, hook=consumer.url), {})
+    settings = config.parse(
+        CONFIG.format(store=stores.url(tmp_path / "daemon.db"), url=world._url, hook=consumer.url), {}
+    )
     async with app.build(settings, clock=SystemClock(), rng=random.Random(3)):
         with pytest.raises(StoreInUse, match="another process"):
             async with app.build(settings, clock=SystemClock(), rng=random.Random(3)):
@@ -104,7 +113,7 @@ async def test_a_long_turn_stops_at_the_end_of_its_page(world: World) -> None:
 async def test_readiness_says_what_is_wrong_to_whoever_may_know(world: World) -> None:
     """Not read yet, then ready, then failing for ten minutes; details only for the token."""
     secret = HttpSettings.model_validate({"listen": "127.0.0.1:0", "token": "let-me-in"})
-    application = server.build(world.store, world.machine, watched=LEADS, guard=Guard(secret.token, KEY))
+    application = server.build(world.store, world.machine, present=Present(LEADS), guard=Guard(secret.token, KEY))
     async with server.serving(application, ("127.0.0.1", 0)) as (host, port), httpx.AsyncClient() as http:
         base = f"http://{host}:{port}"
         bearer = {"authorization": "Bearer let-me-in"}
@@ -130,7 +139,7 @@ async def test_readiness_says_what_is_wrong_to_whoever_may_know(world: World) ->
 async def test_readiness_tells_at_once_what_a_person_must_mend(world: World) -> None:
     """An object that vanished does not come back by waiting ten minutes."""
     await world.watch()
-    application = server.build(world.store, world.machine, watched=LEADS, guard=Guard(None, KEY))
+    application = server.build(world.store, world.machine, present=Present(LEADS), guard=Guard(None, KEY))
     world.org.access.object("Lead", visible=False, now=world.org.clock.now())
     await world.feed().tick()
     async with server.serving(application, ("127.0.0.1", 0)) as (host, port), httpx.AsyncClient() as http:
@@ -140,7 +149,7 @@ async def test_readiness_tells_at_once_what_a_person_must_mend(world: World) -> 
 
 async def test_an_address_in_use_is_a_clear_line(world: World) -> None:
     """Not a traceback at start."""
-    application = server.build(world.store, FakeClock(), watched=[], guard=Guard(None, KEY))
+    application = server.build(world.store, FakeClock(), present=Present([]), guard=Guard(None, KEY))
     async with server.serving(application, ("127.0.0.1", 0)) as (host, port):
         with pytest.raises(ConfigError, match="choose another port"):
             async with server.serving(application, (host, port)):

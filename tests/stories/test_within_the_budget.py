@@ -10,6 +10,8 @@ from world import World
 from salesforce_poller.model import PollFailure
 from salesforce_poller.polling.fleet import Fleet
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(hours=24)
 TWO: dict[str, dict[str, object]] = {"Lead": {}, "Contact": {}}
 

@@ -1,14 +1,17 @@
-"""benchmarks: every kind of sink is measured, and the receiver of the long run fails as it says."""
+"""benchmarks: every kind of sink is measured, and what stands on the other side of the long ones does what it says."""
 
 import asyncio
+import json
 import random
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from benchmarks.canned_org import ROWS, Pages
 from benchmarks.receiver import KINDS, SILENT, STATUSES, TAKEN, Receiver, receiving
 from benchmarks.rigs import RIGS
 from salesforce_poller.sinks.catalogue import KINDS as SINKS
@@ -76,3 +79,25 @@ async def test_so_many_requests_fail_and_in_every_way() -> None:
     met = [receiver.choose() for _ in range(20_000)]
     assert 900 < sum(map(bool, met)) < 1100
     assert receiver.failures.keys() == set(KINDS)
+
+
+def test_the_canned_org_has_every_record_once_and_in_order() -> None:
+    """29 fields and 1 KB each; stamps grow from page to page and none is later than was said."""
+    newest, records = datetime(2026, 11, 22, 10, 30, tzinfo=UTC), 2 * ROWS + 7
+    pages = Pages(records, newest)
+    start: int | None = 0
+    rows: list[dict[str, str]] = []
+    while start is not None:
+        text = pages.page(start, "v66.0")
+        assert b"@" not in text.replace(b"@example.com", b"")
+        page = json.loads(text)
+        assert page["totalSize"] == records
+        rows += page["records"]
+        start = None if page["done"] else int(page["nextRecordsUrl"].rpartition("-")[2])
+    stamps = [datetime.fromisoformat(row["SystemModstamp"]) for row in rows]
+    assert len({row["Id"] for row in rows}) == len(rows) == records
+    assert {len(row) for row in rows} == {1 + 29}
+    assert {len(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()) for row in rows} == {1000}
+    assert stamps == sorted(stamps)
+    assert pages.begin <= stamps[0]
+    assert stamps[-1] <= newest < stamps[-1] + timedelta(minutes=2)

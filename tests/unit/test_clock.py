@@ -1,5 +1,6 @@
 """clock.py: the words for spans of time, and the one real clock."""
 
+import time
 from datetime import UTC, timedelta
 
 import pytest
@@ -57,3 +58,10 @@ def test_a_span_is_written_as_the_configuration_reads_it(seconds: int, word: str
     """In the largest unit that divides it."""
     assert write_span(timedelta(seconds=seconds)) == word
     assert parse_span(word) == timedelta(seconds=seconds)
+
+
+def test_spans_go_on_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux has a clock for that; by the other one a lease would still be ours after a night's sleep."""
+    suspended_for = {time.CLOCK_BOOTTIME: 1000.0, time.CLOCK_MONOTONIC: 0.0}
+    monkeypatch.setattr(time, "clock_gettime", suspended_for.__getitem__)
+    assert SystemClock().monotonic() == 1000.0

@@ -23,7 +23,7 @@ class TestGood:
             None,
             timedelta(seconds=10),
         )
-        assert read.store.path == "salesforce-poller.db"
+        assert read.store.path == Path("salesforce-poller.db")
         assert read.http.address == ("127.0.0.1", 8080)
         assert isinstance(read.sinks["log"], StdoutSettings)
 
@@ -102,7 +102,7 @@ class TestEnvironment:
         read = parsed(environ=environ)
         assert read.orgs["acme"].api_version == "65.0"
         assert read.orgs["acme"].objects["Lead"].every == timedelta(minutes=2)
-        assert read.store.path == "/data/store.db"
+        assert read.store.path == Path("/data/store.db")
 
     def test_custom_objects_have_two_underscores_of_their_own(self) -> None:
         """The file knows their names, so they are found."""

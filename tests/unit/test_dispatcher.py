@@ -1,12 +1,12 @@
 """delivery/dispatcher.py, with a hand-written sink and a real store."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import stores
 from delivery_house import LATER, House, fail_on
 from fakes import Broken, FakeClock, FakeSink
 
@@ -16,11 +16,13 @@ from salesforce_poller.model import DispatchReport, Ordering, Receipt, Verdict
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store.store import Store
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """Open an empty store that knows the sink."""
-    async with Store(str(tmp_path / "store.db")) as store:
+    async with Store(stores.url(tmp_path / "store.db")) as store:
         await store.outbox.ensure_sinks(["crm"])
         yield House(store)
 
@@ -139,14 +141,11 @@ async def test_a_store_that_cannot_write_costs_no_second_delivery(house: House, 
     sink.answer = fail_on("B")
     ids = await house.happen("A", "B")
     dispatcher = house.dispatcher(sink)
-    with sqlite3.connect(tmp_path / "store.db") as beside:
-        beside.execute("CREATE TRIGGER full BEFORE UPDATE ON sinks BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    for _ in range(3):
-        with pytest.raises(StoreError, match="disk is full"):
-            await dispatcher.dispatch_once()
+    with stores.broken(stores.url(tmp_path / "store.db"), "sinks", "UPDATE", "disk is full"):
+        for _ in range(3):
+            with pytest.raises(StoreError, match="disk is full"):
+                await dispatcher.dispatch_once()
     assert len(sink.sends) == 2
-    with sqlite3.connect(tmp_path / "store.db") as beside:
-        beside.execute("DROP TRIGGER full")
     report = await dispatcher.dispatch_once()
     assert (report.delivered, report.parked, report.busy) == (1, 1, True)
     assert (await house.store.outbox.sink("crm")).cursor == 2
@@ -530,4 +529,4 @@ async def test_a_sink_is_sent_the_fields_it_asks_for(house: House) -> None:
     await house.dispatcher(sink, when=BROKEN, fields=["name"], changed=["Status"]).dispatch_once()
     [[sent]] = sink.sends
     assert sent.cloudevent["data"]["record"] == {"Id": "A", "Name": "Ann"}
-    assert sent.cloudevent["data"]["changed"] == ()
+    assert sent.cloudevent["data"]["changed"] == []

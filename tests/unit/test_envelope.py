@@ -75,3 +75,9 @@ def test_a_replay_says_so_beside_its_id() -> None:
     first, again = (envelope.dress(a_delivery(replay=replay)).cloudevent for replay in (False, True))
     assert again == {**first, "replay": True}
     assert JSONFormat().read(CloudEvent, orjson.dumps(again)).get_extension("replay") is True
+
+
+def test_a_replay_is_written_as_promised_too() -> None:
+    """What is added to a replay stands behind all that is there without it, so that the rest is the same text."""
+    first, again = (envelope.dress(a_delivery(replay=replay)).body.decode() for replay in (False, True))
+    assert again == first.removesuffix("}") + ',"replay":true}'

@@ -4,19 +4,15 @@ from datetime import timedelta
 
 import pytest
 from builders import NOON
-from polling_builders import some_marks
 
 from salesforce_poller.admin import facts
 from salesforce_poller.salesforce import trouble_table
-from salesforce_poller.store.feeds import FeedHealth
 from salesforce_poller.store.troubles import OpenTrouble
 
 WATCHED = [("acme", "Lead"), ("acme", "Case")]
 
 
-def a_feed(name: str = "Lead") -> FeedHealth:
-    """Return the health of a feed that was read once."""
-    return FeedHealth("acme", name, some_marks(), NOON, None, "")
+LEAD, CASE = WATCHED
 
 
 def a_trouble(lasts: timedelta, of: str | None = "Lead", name: str = "HTTP_503", org: str = "acme") -> OpenTrouble:
@@ -27,26 +23,26 @@ def a_trouble(lasts: timedelta, of: str | None = "Lead", name: str = "HTTP_503",
 def test_no_feeds_and_healthy_feeds_are_ready() -> None:
     """There is nothing wrong with them."""
     assert facts.not_ready([], [], [], NOON) == []
-    assert facts.not_ready([a_feed()], [], [("acme", "Lead")], NOON) == []
+    assert facts.not_ready([LEAD], [], [("acme", "Lead")], NOON) == []
 
 
 @pytest.mark.parametrize("name", ["HTTP_503", "DAILY_LIMIT", "", "A_NAME_OF_AN_OLDER_VERSION"])
 @pytest.mark.parametrize("seconds", [0, 1, 599])
 def test_a_short_spell_is_weather(seconds: int, name: str) -> None:
     """A deployment must not be rolled back for it."""
-    assert facts.not_ready([a_feed()], [a_trouble(timedelta(seconds=seconds), name=name)], [], NOON) == []
+    assert facts.not_ready([LEAD], [a_trouble(timedelta(seconds=seconds), name=name)], [], NOON) == []
 
 
 @pytest.mark.parametrize("name", ["INVALID_TYPE", "LOGIN_APP_BLOCKED", "API_DISABLED_FOR_ORG", "OTHER_ORGANIZATION"])
 def test_what_a_person_must_mend_is_told_at_once(name: str) -> None:
     """It does not pass by itself."""
-    assert facts.not_ready([a_feed()], [a_trouble(timedelta(0), name=name)], [], NOON)
+    assert facts.not_ready([LEAD], [a_trouble(timedelta(0), name=name)], [], NOON)
 
 
 def test_what_fails_for_ten_minutes_is_stuck() -> None:
     """The line says which one, for how long and why; an org is told once, not once for every feed."""
     troubles = [a_trouble(timedelta(minutes=10)), a_trouble(timedelta(hours=25), None)]
-    assert facts.not_ready([a_feed(), a_feed("Case")], troubles, WATCHED, NOON) == [
+    assert facts.not_ready([LEAD, CASE], troubles, WATCHED, NOON) == [
         "acme/Lead has failed for 10m: HTTP 503",
         "acme has failed for 1d 1h: HTTP 503",
     ]
@@ -60,7 +56,7 @@ def test_a_clock_that_jumped_back_makes_no_negative_spell() -> None:
 
 def test_a_feed_that_was_never_read_is_not_ready() -> None:
     """A login that has failed since the first start must not look like health."""
-    assert facts.not_ready([a_feed()], [], WATCHED, NOON) == ["acme/Case has not been read yet"]
+    assert facts.not_ready([LEAD], [], WATCHED, NOON) == ["acme/Case has not been read yet"]
 
 
 def test_troubles_of_what_is_not_watched_any_more_are_left_out() -> None:

@@ -67,6 +67,17 @@ def test_repeats_pass() -> None:
     assert verdict([*STORY[:2], STORY[0], *STORY[2:], STORY[1]]) == []
 
 
+def test_of_two_ends_between_two_looks_the_second_may_be_told() -> None:
+    """With the values that it had by then; those of neither end are still wrong."""
+    truth = [
+        *TRUTH,
+        *a_truth(*[("created", "")] * 4, ("updated", "Three"), ("deleted", "Three"), ("undeleted", "Three"))[4:],
+    ]
+    ends = [told(5, Kind.DELETED, "Three"), told(6, Kind.UNDELETED, "Three")]
+    assert verdict([*STORY[:2], *ends], truth) == []
+    assert verdict([*STORY[:2], told(5, Kind.DELETED, "Four"), ends[1]], truth)
+
+
 def test_changes_between_two_looks_may_be_one() -> None:
     """A poller sees states, not changes."""
     truth = a_truth(("created", "One"), ("updated", "Two"), ("updated", "Three"))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import stores
 from builders import a_delivery
 from delivery_house import LATER, House, fail_on
 from fakes import FakeSink
@@ -16,11 +17,13 @@ from salesforce_poller.model import Kind, Parked, Receipt, Verdict
 from salesforce_poller.sinks.base import SinkSettings
 from salesforce_poller.store.store import Store
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """Open an empty store that knows the sink."""
-    async with Store(str(tmp_path / "store.db")) as store:
+    async with Store(stores.url(tmp_path / "store.db")) as store:
         await store.outbox.ensure_sinks(["crm"])
         yield House(store)
 
@@ -38,7 +41,7 @@ async def test_other_sinks_are_told_of_one_that_is_switched_off(house: House) ->
     [event] = await house.happen("A")
     crm = house.dispatcher(gone, events=["updated", "alert"])
     woken: list[bool] = []
-    house.store.outbox.on_events(lambda: woken.append(True))
+    house.store.feeds.on_events(lambda: woken.append(True))
     await crm.dispatch_once()
     assert woken == [True]
     await house.store.outbox.resume("crm", forgive=False)

@@ -77,6 +77,6 @@ def test_a_dressed_event_has_the_fields_of_its_sink_and_everything_else() -> Non
         **whole["data"],
         "record": {"Id": "00Q5g00000AbCdEEAV", "Name": "Ann Example"},
         "previous": {},
-        "changed": (),
+        "changed": [],
     }
     assert {**cut, "data": None} == {**whole, "data": None}

@@ -30,6 +30,13 @@ def test_what_has_no_row_is_known_by_its_words() -> None:
     assert [spells.failed(a_failure("", error=text), NOON) for text in "aba"] == [True, True, False]
 
 
+def test_the_id_of_a_request_makes_no_news() -> None:
+    """Else a trouble without a row would be told at every try, and remembered as often."""
+    spells = Spells()
+    said = [f"ODD_CODE: odd (request {number})" for number in (1, 2)]
+    assert [spells.failed(a_failure("", error=text), NOON) for text in said] == [True, False]
+
+
 def test_a_trouble_of_the_org_is_news_once_for_all_its_feeds() -> None:
     """Forty feeds do not each say that the login is refused."""
     spells = Spells()

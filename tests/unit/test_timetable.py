@@ -1,12 +1,13 @@
 """polling/timetable.py: feeds of one org meet whenever they can."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salesforce_poller.polling.timetable import is_due, step_of
+from salesforce_poller.polling.timetable import is_due, step_of, wait_before
 
 SPANS = st.sampled_from([1, 5, 7, 10, 15, 30, 45, 60, 90, 300, 3_600]).map(lambda seconds: timedelta(seconds=seconds))
 
@@ -53,3 +54,19 @@ def test_after_a_long_sleep_everybody_is_due_once(spans: list[timedelta], missed
         every = round(span / step)
         assert is_due(later, 0, every)
         assert not is_due(later, later, every)
+
+
+def test_a_single_org_begins_at_once_and_a_thousand_are_spread_over_their_step() -> None:
+    """A person who starts a daemon wants to see something; a thousand orgs in one second would be late every minute."""
+    minute = timedelta(minutes=1)
+    assert wait_before("acme", 1, minute) < timedelta(milliseconds=60)
+    waits = [wait_before(f"org{number}", 1000, minute) for number in range(1000)]
+    assert all(timedelta(0) <= wait < minute for wait in waits)
+    by_second = Counter(wait // timedelta(seconds=1) for wait in waits)
+    assert len(by_second) == 60
+    assert max(by_second.values()) < 40
+
+
+def test_orgs_of_short_steps_are_spread_over_their_step_and_not_beyond() -> None:
+    """Every org is polled within its first interval."""
+    assert all(wait_before(f"org{number}", 1000, timedelta(seconds=1)) < timedelta(seconds=1) for number in range(1000))

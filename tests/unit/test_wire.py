@@ -69,25 +69,26 @@ class TestReading:
 
     def test_a_row_is_a_record(self) -> None:
         """Our bookkeeping beside the user's columns, without ``attributes`` at any depth."""
-        record = wire.read_record(a_row(IsDeleted=True, MasterRecordId=OTHER_LEAD), WINDOW)
+        (record,) = wire.read_records([a_row(IsDeleted=True, MasterRecordId=OTHER_LEAD)], WINDOW)
         assert (record.id, record.stamp, record.created) == (LEAD, at("10:00:05"), at("08:00:00"))
         assert (record.deleted, record.merged_into, record.changed_by) == (True, OTHER_LEAD, "0055g000001XyZAAA0")
         assert record.fields == {"Id": LEAD, "Name": "Ann Example", "Owner": {"Name": "Olga"}}
 
     def test_bookkeeping_that_the_user_asked_for_is_shown(self) -> None:
         """As Salesforce wrote it."""
-        record = wire.read_record(a_row(), a_window(visible=("Id", "CreatedDate")))
+        (record,) = wire.read_records([a_row()], a_window(visible=("Id", "CreatedDate")))
         assert record.fields == {"Id": LEAD, "CreatedDate": "2026-11-21T08:00:00.000+0000"}
 
     def test_an_object_without_deletes_or_merges_is_live(self) -> None:
         """OrderItem has no MasterRecordId, history objects no IsDeleted."""
         row = {"Id": LEAD, "CreatedDate": "2026-11-21T08:00:00.000+0000"}
-        record = wire.read_record(row, a_window(stamp_field="CreatedDate", visible=("Id",)))
+        (record,) = wire.read_records([row], a_window(stamp_field="CreatedDate", visible=("Id",)))
         assert (record.stamp, record.deleted, record.merged_into) == (at("08:00:00"), False, None)
 
     def test_a_null_parent_stays_null(self) -> None:
         """It is so even where the foreign key is set, when this user cannot read the parent."""
-        assert wire.read_record(a_row(Owner=None), WINDOW).fields["Owner"] is None
+        (record,) = wire.read_records([a_row(Owner=None)], WINDOW)
+        assert record.fields["Owner"] is None
 
     def test_done_decides_whether_there_is_another_page(self) -> None:
         """Never the number of rows."""

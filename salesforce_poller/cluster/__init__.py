@@ -1,0 +1,1 @@
+"""Several processes on one store: who works for which org and sink."""

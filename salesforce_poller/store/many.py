@@ -1,0 +1,85 @@
+"""Many rows at once, past SQLAlchemy's work on each of their values: a page of thousands of rows is worth it.
+
+:func:`insert` hands tuples to the driver as they are, so they hold what the database holds: an instant as
+``tables.py:milliseconds`` has it. :func:`among` looks for many values with a statement that is the same for any number
+of them. Both speak SQLite and PostgreSQL.
+"""
+
+import functools
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, islice
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Dialect, Table, Text, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from salesforce_poller.store.upsert import statement_for
+
+#: Rows that are handed over together.
+_AT_ONCE = 500
+#: How many rows a statement of SQLite's may hold: few sizes, so that each is written and prepared once. A statement may
+#: have 32,766 values, and our rows have nine at most.
+_ROWS_A_STATEMENT = (_AT_ONCE, 50)
+#: A row, in the order of the table's columns.
+Row = tuple[Any, ...]
+#: What an insertion says: the database, the table, the key and what to change.
+_Insertion = tuple[Dialect, Table, tuple[str, ...], tuple[str, ...]]
+
+
+async def insert(
+    connection: AsyncConnection,
+    table: Table,
+    rows: Iterable[Row],
+    *,
+    key: Sequence[str] = (),
+    change: Sequence[str] = (),
+) -> None:
+    """Insert rows; with a ``key``, change these columns where a row is there already.
+
+    They may be made on the way: few of them are in memory at a time.
+    """
+    coming = iter(rows)
+    said = connection.dialect, table, tuple(key), tuple(change)
+    while some := list(islice(coming, _AT_ONCE)):
+        if connection.dialect.name == "sqlite":
+            some = await _insert_whole(connection, said, some)
+        if some:
+            await connection.exec_driver_sql(_insertion(*said), some)
+
+
+def among(connection: AsyncConnection, wanted: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+    """Say in SQL that a column has one of these values."""
+    if connection.dialect.name == "postgresql":
+        return wanted == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
+    listed = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+    return wanted.in_(select(listed.c.value))
+
+
+async def _insert_whole(connection: AsyncConnection, said: _Insertion, rows: list[Row]) -> list[Row]:
+    """Insert many rows with each statement, and return the few that are left.
+
+    A driver's ``executemany`` is a step of SQLite's for each row, between which its thread lets go of the interpreter
+    and waits for it again: for longer than the step takes, where the main thread is at work. One statement is one step.
+    """
+    for size in _ROWS_A_STATEMENT:
+        while len(rows) >= size:
+            await connection.exec_driver_sql(_insertion(*said, size), tuple(chain.from_iterable(rows[:size])))
+            rows = rows[size:]
+    return rows
+
+
+@functools.lru_cache(maxsize=32)
+def _insertion(dialect: Dialect, table: Table, key: Sequence[str], change: Sequence[str], rows: int = 1) -> str:
+    """Write the statement as the driver takes it: with a place for each of the table's columns, in their order.
+
+    Those of several rows are SQLite's; SQLAlchemy compiles that of one, and would be slow with thousands of places.
+    """
+    made = statement_for(dialect.name, table, key=key, change=change) if key else table.insert()
+    text = str(made.compile(dialect=dialect, column_keys=[each.name for each in table.columns]))
+    if rows == 1:
+        return text
+    head, values, tail = text.partition(f"({', '.join('?' * len(table.columns))})")
+    assert values, "SQLite's places are question marks"
+    return head + ", ".join([values] * rows) + tail

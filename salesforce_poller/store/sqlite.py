@@ -1,0 +1,104 @@
+"""The door to a file of SQLite's: WAL mode with ``synchronous=FULL``, so that what is committed is on disk.
+
+One connection writes (SQLite has one writer anyway), others read beside it. ``lock.py`` keeps other processes out.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from salesforce_poller.errors import NoStore, StoreError
+from salesforce_poller.store.lock import Lock
+
+#: Milliseconds to wait for another connection of this process, or for a reading command, to let go.
+_BUSY_TIMEOUT = 5000
+#: Of the readers; and for how many seconds somebody waits for one of them before that is an error.
+_CONNECTIONS, _PATIENCE = 5, 300.0
+
+
+class SqliteFile:
+    """A file. Satisfies ``database.py:Door``."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path).resolve()  # one file has one lock, by whatever name it is opened
+        self.lock = Lock(self._path)
+        self._turn = asyncio.Lock()
+        self._writer = _engine(self._path, begin="BEGIN IMMEDIATE")
+        self._reader = _engine(self._path, begin="BEGIN")
+
+    @property
+    def name(self) -> str:
+        """See ``Door``."""
+        return str(self._path)
+
+    async def prepare(self, *, writable: bool) -> None:
+        """See ``Door``."""
+        if writable:
+            self.lock.take()
+        elif not self._path.exists():
+            raise NoStore(f"there is no store at {self._path}; it is made by the first `salesforce-poller run`")
+        try:
+            if writable:
+                # It holds the records' last values: for nobody else's eyes. SQLite gives its other files the same mode.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            # First without aiosqlite: where it cannot open a file, it leaves a thread behind.
+            sqlite3.connect(self._path).close()
+        except (sqlite3.Error, OSError) as exc:
+            raise StoreError(f"cannot use the store {self._path}: {exc}") from exc
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """See ``Door``."""
+        return self._reader.begin()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """See ``Door``. One at a time, in the order of asking."""
+        async with self._turn, self._writer.begin() as connection:
+            yield connection
+
+    def take_turns(self, connection: Connection) -> None:
+        """See ``Door``: who may write is alone."""
+
+    async def tell(self, connection: AsyncConnection, texts: Sequence[str]) -> None:
+        """See ``Door``: there is nobody else."""
+
+    def is_away(self, error: BaseException) -> bool:  # noqa: ARG002  # the door's signature
+        """See ``Door``: a file does not come back by itself."""
+        return False
+
+    async def close(self) -> None:
+        """See ``Door``."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+        self.lock.release()
+
+
+def _engine(path: Path, *, begin: str) -> AsyncEngine:
+    url = URL.create("sqlite+aiosqlite", database=str(path))
+    # A few threads read as fast as many, and those beyond the pool's size would be started anew for each look.
+    engine = create_async_engine(url, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        try:
+            connection.isolation_level = None  # we say BEGIN ourselves, below
+            cursor = connection.cursor()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_TIMEOUT}", "foreign_keys=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            connection.close()  # it is not the pool's yet, and would keep its thread
+            raise
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

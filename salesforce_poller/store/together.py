@@ -1,0 +1,92 @@
+"""Writes the small things of many callers in one transaction: who comes while one is under way shares the next.
+
+A transaction costs as much for one row as for a hundred, and a thousand orgs always have some row to write: calls,
+watermarks, that a feed works. Every caller waits until its row is on disk, as it would with a transaction of its own.
+Used by ``feeds.py``, ``calls.py`` and ``described.py``, through ``database.py:Database.put``.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+#: Makes the statement of a kind of row, in the words of the connection's database.
+Make = Callable[[AsyncConnection], Executable]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wish:
+    """What one caller wants written, and where it waits for that."""
+
+    parts: tuple[tuple[Make, Row], ...]
+    written: "asyncio.Future[None]"
+
+
+class Together:
+    """The rows that wait for the next transaction. Rows of one kind are written in the order in which they came."""
+
+    def __init__(self, write: Callable[[], AbstractAsyncContextManager[AsyncConnection]]) -> None:
+        self._write = write
+        self._waiting: list[_Wish] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._statements: dict[Make, Executable] = {}
+
+    async def put(self, *parts: tuple[Make, Row]) -> None:
+        """Write rows, each by the statement that its ``Make`` makes; they are on disk when this returns.
+
+        Raises what the transaction raises; nothing of anybody who shared it was written then.
+        """
+        wish = _Wish(parts, asyncio.get_running_loop().create_future())
+        self._waiting.append(wish)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._work())
+        await wish.written
+
+    async def rest(self) -> None:
+        """Wait until nothing is under way; the callers may have been called off meanwhile."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await self._write_all()
+        finally:
+            self._writing = None
+
+    async def _write_all(self) -> None:
+        wishes: list[_Wish] = []
+        try:
+            async with self._write() as connection:
+                # Only now: whoever came while the transaction had to wait for another one is taken along.
+                wishes, self._waiting = self._waiting, []
+                for make, rows in _by_kind(wishes).items():
+                    await connection.execute(self._statement(make, connection), rows)
+        except Exception as exc:  # noqa: BLE001  # every caller must hear of it, whatever it is
+            if not wishes:
+                wishes, self._waiting = self._waiting, []
+            for wish in wishes:
+                if not wish.written.done():
+                    wish.written.set_exception(exc)
+            return
+        for wish in wishes:
+            if not wish.written.done():
+                wish.written.set_result(None)
+
+    def _statement(self, make: Make, connection: AsyncConnection) -> Executable:
+        if make not in self._statements:
+            self._statements[make] = make(connection)
+        return self._statements[make]
+
+
+def _by_kind(wishes: list[_Wish]) -> dict[Make, list[Row]]:
+    found: dict[Make, list[Row]] = {}
+    for wish in wishes:
+        for make, row in wish.parts:
+            found.setdefault(make, []).append(row)
+    return found
