@@ -11,12 +11,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backlog, calls, endurance, webhooks
+from benchmarks import backlog, calls, endurance, failover, idle, latency, memory, prune, restart, soak, webhooks
 from benchmarks.figures import Figure
 from salesforce_poller import telemetry
 
 #: Of the run whose figures are in README.md.
 _SEED = 20261122
+#: Each prints a table of its own, takes arguments, and says whether its limits are kept.
+_LIMITED: dict[str, Callable[[Sequence[str]], bool]] = {
+    "idle": idle.report,
+    "poll": idle.report_poll,
+    "latency": latency.report,
+    "restart": restart.report,
+    "prune": prune.report,
+    "memory": memory.report,
+    "soak": soak.report,
+    "failover": failover.report,
+}
 _TIMED = {"backlog": backlog.measure, "webhooks": webhooks.measure}
 
 
@@ -31,8 +42,10 @@ def main() -> None:
         sys.exit(0 if sinks.report(asked[1:]) else 1)
     if asked[0] == "endurance":  # takes minutes, so that it is only done when it is named; a seed may follow
         sys.exit(0 if endurance.report(int(asked[1]) if asked[1:] else _SEED) else 1)
+    if asked[0] in _LIMITED:  # takes minutes as well
+        sys.exit(0 if _LIMITED[asked[0]](asked[1:]) else 1)
     if unknown := set(asked) - {"calls", *_TIMED}:
-        known = ", ".join(["calls", *_TIMED, "endurance [SEED]", "sinks [KIND]..."])
+        known = ", ".join(["calls", *_TIMED, *_LIMITED, "endurance [SEED]", "sinks [KIND]..."])
         sys.exit(f"there is no benchmark called {', '.join(sorted(unknown))}; there are {known}")
     if "calls" in asked and not calls.report():
         sys.exit("five feeds and more need more calls than they may")

@@ -1,105 +1,49 @@
-"""A backlog of records, from the org through the durable store into a file, against bare reading of the same pages.
+"""A backlog of changed records, from the org through the durable store into a file, against who else can read it.
 
-The org is the simulator in a process of its own; the limit is what httpx and orjson manage from it without us.
+All read the same canned org (``canned_org.py``), one after the other, each in a process of its own (``readers.py``,
+``tap.py``); the medians count. The org's own cost is a row of its own.
 """
 
-import asyncio
-import random
-import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from statistics import median
 
-import httpx
-import orjson
-from pydantic import SecretStr
+from rich.console import Console
 
+from benchmarks import canned_org, readers, tap
 from benchmarks.figures import Figure
-from salesforce_poller.clock import SystemClock
-from salesforce_poller.delivery.dispatcher import Dispatcher
-from salesforce_poller.polling.poller import Feed
-from salesforce_poller.polling.settings import FeedSettings
-from salesforce_poller.salesforce.client import Org
-from salesforce_poller.salesforce.settings import OrgSettings
-from salesforce_poller.sinks.file import File, FileSettings
-from salesforce_poller.store.store import Store
 
-RECORDS = 20_000
-FIELDS = ["FirstName", "LastName", "Company", "Email", "Phone", "Status", "Rating", "Industry", "CreatedDate"]
+RECORDS = 100_000
+ROUNDS = 3
+#: Who takes turns; the tap is slow, and goes last.
+_READERS = ("nobody", "simple_salesforce", "ours", "tap")
 
 
 async def measure() -> list[Figure]:
-    """Measure records per second through the whole path, and of bare reading."""
-    clock = SystemClock()
-    async with _simulator() as org:
-        bare = await _bare_reading(org, clock)
-        with tempfile.TemporaryDirectory() as folder:
-            stored, delivered = await _whole_path(org, Path(folder), clock)
+    """Measure records per second of every reader."""
+    tap.installed()
+    speeds: dict[str, list[float]] = {name: [] for name in _READERS}
+    with canned_org.running(RECORDS) as org:
+        for _ in range(ROUNDS):
+            for name in _READERS:
+                told = _read(name, org)
+                speeds[name].append(RECORDS / told.seconds)
+                Console(stderr=True).print(
+                    f"{name}: {RECORDS / told.seconds:,.0f} records/s, "
+                    f"{told.processor / RECORDS * 1e6:.0f} µs of processors each, {told.peak:.0f} MB"
+                )
+    nobody, simple, ours, other = (median(speeds[name]) for name in _READERS)
+    what = f"{RECORDS:,} changed records, org to durable store to file; median of {ROUNDS}"
+    served = f"{RECORDS:,} records, served and thrown away: the org's own cost"
     return [
-        Figure(f"{RECORDS:,} records, org to store", stored, "records/s", bare, "bare httpx and orjson"),
-        Figure(f"{RECORDS:,} events, store to file", delivered, "events/s", bare, "bare httpx and orjson"),
+        Figure(what, ours, "records/s", other, f"tap-salesforce {tap.RELEASE}; must reach 5"),
+        Figure(what, ours, "records/s", simple, "simple-salesforce's query_all_iter; must reach 0.5"),
+        Figure(served, nobody, "records/s", simple, "simple-salesforce's query_all_iter"),
     ]
 
 
-@asynccontextmanager
-async def _simulator() -> AsyncIterator[dict[str, Any]]:
-    command = [sys.executable, "-m", "salesforce_poller.simulator", "--json", "--no-scenes", "--records", str(RECORDS)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield orjson.loads(await process.stdout.readline())
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _bare_reading(org: dict[str, Any], clock: SystemClock) -> float:
-    form = {"grant_type": "client_credentials", "client_id": org["client_id"], "client_secret": org["client_secret"]}
-    columns = ", ".join(FIELDS)
-    query = f"SELECT Id, SystemModstamp, {columns} FROM Lead ORDER BY SystemModstamp, Id"  # noqa: S608  # our own names
-    async with httpx.AsyncClient(base_url=org["url"], timeout=60) as http:
-        token = orjson.loads((await http.post("/services/oauth2/token", data=form)).content)["access_token"]
-        http.headers["authorization"] = f"Bearer {token}"
-        began, rows = clock.monotonic(), 0
-        url = str(httpx.URL("/services/data/v66.0/queryAll", params={"q": query}))
-        while url:
-            answer = orjson.loads((await http.get(url)).content)
-            rows += len(answer["records"])
-            url = answer.get("nextRecordsUrl", "")
-        return rows / (clock.monotonic() - began)
-
-
-async def _whole_path(org: dict[str, Any], folder: Path, clock: SystemClock) -> tuple[float, float]:
-    settings = OrgSettings(
-        login_url=org["url"], client_id=org["client_id"], client_secret=SecretStr(org["client_secret"])
-    )
-    file_settings = FileSettings.model_validate({"type": "file", "path": str(folder / "events.jsonl")})
-    async with Store(str(folder / "store.db")) as store, Org("bench", settings, clock=clock) as client:
-        await store.outbox.ensure_sinks(["file"])
-        feed = Feed(
-            "Lead",
-            FeedSettings.model_validate({"fields": FIELDS, "start": "beginning", "every": "1h"}),
-            org=client,
-            store=store.feeds,
-            clock=clock,
-            rng=random.Random(1),
-            stop=asyncio.Event(),
-            report=lambda _: None,
-        )
-        began = clock.monotonic()
-        await feed.tick()  # starts the feed; the records are younger than that, and are read by the first poll
-        await feed.tick()
-        stored = RECORDS / (clock.monotonic() - began)
-        sink = File(file_settings, clock)
-        dispatcher = Dispatcher("file", file_settings, sink, store.outbox, clock=clock, rng=random.Random(1))
-        await sink.open()
-        began = clock.monotonic()
-        while (await dispatcher.dispatch_once()).busy:
-            pass
-        delivered = RECORDS / (clock.monotonic() - began)
-        await sink.close()
-    lines = sum(1 for _ in (folder / "events.jsonl").open("rb"))
-    assert lines >= RECORDS, f"{lines} of {RECORDS} events arrived"
-    return stored, delivered
+def _read(name: str, org: canned_org.Canned) -> readers.Told:
+    with tempfile.TemporaryDirectory() as folder:
+        if name == "tap":
+            return readers.Told(**tap.read(org.url, org.begin.isoformat(), Path(folder)))
+        return readers.read(name, org, Path(folder))

@@ -37,10 +37,12 @@ from salesforce_poller.store.store import Store
 #: The share of events that may be taken twice, those not counted of which the sender could not know.
 MOST_TWICE = 0.005
 _PAGE = 2_000
+#: How often it is looked, half a second apart, whether all is written down at the end.
+_LOOKS = 60
 _REAL = SystemClock()
 _CONFIG = """\
 [store]
-url = "sqlite:///{folder}/store.db"
+url = "{store}"
 [http]
 listen = ""
 [orgs.acme]
@@ -76,6 +78,12 @@ class Plan:
     timeout: str = "1s"
     #: Seconds without any request, after which the run is called stuck.
     stuck: float = 180.0
+    #: The address of the store; empty for a file.
+    store: str = ""
+
+    def url(self, folder: Path) -> str:
+        """Return the address of the store of a run in this folder."""
+        return self.store or f"sqlite:///{folder}/store.db"
 
 
 @dataclass
@@ -167,9 +175,9 @@ async def run(plan: Plan, folder: Path, progress: Callable[[str, int], None] = l
     org = Org(clock=OrgClock(clock.now(), speed=plan.speed), seed=plan.seed)
     command = ["-m", "benchmarks.hurried", str(plan.speed), began.isoformat()]
     async with receiving(receiver), server.serve(server.build(org)) as url:
-        await _fill(folder, outcome.record_of, clock.now(), progress)
+        await _fill(plan.url(folder), outcome.record_of, clock.now(), progress)
         (folder / "config.toml").write_text(
-            _CONFIG.format(folder=folder, org=url, hook=receiver.url, timeout=plan.timeout)
+            _CONFIG.format(store=plan.url(folder), org=url, hook=receiver.url, timeout=plan.timeout)
         )
         kills = sorted(rng.sample(range(plan.events // 20, plan.events * 19 // 20), plan.kills))
         started = _REAL.monotonic()
@@ -183,16 +191,27 @@ async def run(plan: Plan, folder: Path, progress: Callable[[str, int], None] = l
         async with _daemon(folder, command) as daemon:
             await _until(lambda: len(receiver.told) == plan.events, plan, receiver, progress)
             outcome.seconds = _REAL.monotonic() - started
+            await _until_nothing_is_owed(plan.url(folder))  # an answer may have come too late to be heard
             daemon.send_signal(signal.SIGTERM)
             outcome.exit_code = await daemon.wait()
-    async with Store(str(folder / "store.db")) as store:
+    async with Store(plan.url(folder)) as store:
         outcome.backlog = await store.outbox.backlog("hook")
     return outcome
 
 
-async def _fill(folder: Path, record_of: Sequence[int], at: datetime, progress: Callable[[str, int], None]) -> None:
+async def _until_nothing_is_owed(where: str) -> None:
+    """Let the daemon send again what it does not know to be taken, for a while."""
+    for _ in range(_LOOKS):
+        async with Store(where, writable=False) as store:
+            found = await store.outbox.backlog("hook")
+        if (found.waiting, found.parked) == (0, 0):
+            return
+        await _REAL.sleep(0.5)
+
+
+async def _fill(where: str, record_of: Sequence[int], at: datetime, progress: Callable[[str, int], None]) -> None:
     marks = Watermarks(at, at, at, at, at)
-    async with Store(str(folder / "store.db")) as store:
+    async with Store(where) as store:
         await store.outbox.ensure_sinks(["hook"])
         for first in range(0, len(record_of), _PAGE):
             page = [_event(number, record_of[number], at) for number in range(first, len(record_of))[:_PAGE]]
