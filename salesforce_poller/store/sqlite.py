@@ -21,6 +21,17 @@ from salesforce_poller.store.lock import Lock
 _BUSY_TIMEOUT = 5000
 #: Of the readers; and for how many seconds somebody waits for one of them before that is an error.
 _CONNECTIONS, _PATIENCE = 5, 300.0
+#: Pages of 4 KB in the write-ahead log before they are taken over into the file: 32 MB. With SQLite's own 1,000 that
+#: happened with each page of 2,000 records, and the same pages of the file were written again and again.
+_CHECKPOINT = 8000
+#: What is set for each connection.
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    f"wal_autocheckpoint={_CHECKPOINT}",
+    f"busy_timeout={_BUSY_TIMEOUT}",
+    "foreign_keys=ON",
+)
 
 
 class SqliteFile:
@@ -90,7 +101,7 @@ def _engine(path: Path, *, begin: str) -> AsyncEngine:
         try:
             connection.isolation_level = None  # we say BEGIN ourselves, below
             cursor = connection.cursor()
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_TIMEOUT}", "foreign_keys=ON"):
+            for pragma in _PRAGMAS:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
         except BaseException:
