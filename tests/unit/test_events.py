@@ -97,6 +97,17 @@ class TestIds:
         """Each alone makes another change."""
         assert other.id != told().id
 
+    def test_ids_of_one_time_lie_beside_each_other(self) -> None:
+        """They begin with the stamp's seconds, which keeps every index of them small at its busy end."""
+        others = [told(record=a_record(id=OTHER_LEAD)), told(record=a_record(fields={"Status": "Working"}))]
+        assert {each.id[:8] for each in [told(), *others]} == {f"{int(at('10:00:05').timestamp()):08x}"}
+        assert told(replace(UPDATE, time=at("10:00:06"))).id > max(each.id for each in [told(), *others])
+
+    @pytest.mark.parametrize("year", [1601, 1969, 2107, 9999])
+    def test_any_stamp_makes_an_id_of_32_digits(self, year: int) -> None:
+        """Also one that eight digits do not hold."""
+        assert len(told(replace(UPDATE, time=UPDATE.time.replace(year=year))).id) == 32
+
     def test_gaps_differ_by_what_they_miss(self) -> None:
         """And by object; the same gap told again is the same."""
         gap = Gap("deletions", at("08:00:00"), at("09:00:00"), "why")
