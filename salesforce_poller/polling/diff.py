@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from salesforce_poller.model import Fields, Kind, Record, Sighting, Watermarks
+from salesforce_poller.model import Fields, Kind, Record, Sighting, Watermarks, value
 from salesforce_poller.polling import fingerprint
 
 
@@ -60,7 +60,7 @@ class Rules:
     unchanged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """One change of one record, before it becomes an event."""
 
