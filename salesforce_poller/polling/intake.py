@@ -20,6 +20,8 @@ from salesforce_poller.store.feeds import Feeds
 
 #: What says nothing about how late a change was read.
 _NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
+#: Rows that are thought about before others have their turn: a few milliseconds.
+_AT_ONCE = 100
 
 
 class Intake:
@@ -47,6 +49,9 @@ class Intake:
         self._in_doubt = False
         #: The same at the beginning of the turn; None in a feed's first.
         self._began: Watermarks | None = None
+        #: The commit that is under way, and what it remembers of records, by id.
+        self._writing: asyncio.Task[None] | None = None
+        self._in_hand: dict[str, Sighting] = {}
         self._count_anew()
 
     def _count_anew(self) -> None:
@@ -111,7 +116,27 @@ class Intake:
         (see ``diff.is_outdated``); ``logged`` ones have the time from the delete log. Raises Stopped after the commit
         when the program is to end.
         """
+        news = await self.begin(records, marks, columns, silent=silent, copied=copied, logged=logged)
+        await self.finish()
+        return news
+
+    async def begin(
+        self,
+        records: Sequence[Record],
+        marks: Watermarks,
+        columns: Schema,
+        *,
+        silent: bool = False,
+        copied: bool = False,
+        logged: bool = False,
+    ) -> int:
+        """As :meth:`take`, but only begin to commit: the page before is on disk when this returns, this one not yet.
+
+        So the disk writes one page while the next one is thought about. Whoever begins must come to :meth:`finish`,
+        whatever happens; nothing is committed behind a page that could not be.
+        """
         known = await self.known([record.id for record in records])
+        known |= {one.id: self._in_hand[one.id] for one in records if one.id in self._in_hand}
         if copied:
             records = [one for one in records if not diff.is_outdated(one, known.get(one.id), marks)]
         rules = diff.Rules(
@@ -124,7 +149,7 @@ class Intake:
         origin, observed_at = await self._origin(), self._org.server_now()
         happened: list[Event] = []
         seen: list[Sighting] = []
-        for record in records:
+        for number, record in enumerate(records, 1):
             sighting = known.get(record.id)
             fresh = diff.sight(record, sighting, rules)
             if fresh:
@@ -135,11 +160,31 @@ class Intake:
                     events.of_record(origin, change, record, sighting, observed_at, content=content)
                     for change in diff.decide(record, sighting, marks, rules)
                 ]
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # noqa: TID251  # no time passes: others have their turn
         self._rows += len(records)
-        await self.commit(marks, happened, seen)
-        if not (silent or copied or logged):
-            self._note_late(seen, observed_at)
+        await self.finish()
+        late = not (silent or copied or logged)
+        self._in_hand = {one.record_id: one for one in seen}
+        self._writing = asyncio.create_task(self._put(marks, happened, seen, observed_at if late else None))
         return len(seen)
+
+    async def finish(self) -> None:
+        """Wait until what was begun is on disk. Raises what :meth:`commit` raises."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            try:
+                await writing
+            finally:
+                self._in_hand = {}
+
+    async def _put(
+        self, marks: Watermarks, happened: Sequence[Event], seen: Sequence[Sighting], late_at: datetime | None
+    ) -> None:
+        """Commit a page; count those of its rows as late that were, where it was read at ``late_at``."""
+        await self.commit(marks, happened, seen)
+        if late_at is not None:
+            self._note_late(seen, late_at)
 
     async def take_deleted(
         self,

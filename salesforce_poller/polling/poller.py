@@ -304,17 +304,22 @@ class Feed:
         opened = follow(
             self._org, window, proven_before=proven_before, first=first.taken() if first else None, ahead=True
         )
-        async with aclosing(opened) as steps:
-            async for step in steps:
-                highest = max([highest, *(record.stamp for record in step.records)])
-                if step.last:
-                    marks = plan.seen(marks, min(highest, opened_at))
-                else:
-                    marks = plan.seen_in_passing(marks, step.left)
-                await self._intake.take(step.records, marks, columns, silent=silent)
-                if sweeping and step.left.after:
-                    self._swept_through = step.left.after[0]
-                del step  # not to be held beside the next one
+        passed = None
+        try:
+            async with aclosing(opened) as steps:
+                async for step in steps:
+                    highest = max([highest, *(record.stamp for record in step.records)])
+                    if step.last:
+                        marks = plan.seen(marks, min(highest, opened_at))
+                    else:
+                        marks = plan.seen_in_passing(marks, step.left)
+                    await self._intake.begin(step.records, marks, columns, silent=silent)
+                    if sweeping and passed:  # as far as that is on disk
+                        self._swept_through = passed[0]
+                    passed = step.left.after
+                    del step  # not to be held beside the next one
+        finally:
+            await self._intake.finish()
         return marks
 
     # ------------------------------------------------------------------ deletions
