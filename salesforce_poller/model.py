@@ -3,7 +3,8 @@
 What we ask for, what the org returned, what changed, what we owe and what the sink said. Beside them their small
 companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time), Gap (what may have
 been missed), Alert (what is wrong with a sink), Duty and Lease (what a process works for). All are frozen values on the
-ground floor: every room may know them, they know only ``errors.py``. The path they take is drawn in ``app.py``.
+ground floor: every room may know them, they know only ``errors.py`` and ``value.py``. The path they take is drawn in
+``app.py``.
 """
 
 from bisect import bisect_left
@@ -11,23 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Any, Literal
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts
+from salesforce_poller.value import value
 
 #: The columns of a record by name, nested where the REST API nests them; values are passed on as Salesforce sent them.
 Fields = Mapping[str, Any]
-ValueT = TypeVar("ValueT")
-
-
-@dataclass_transform(frozen_default=True)
-def value(made: type[ValueT]) -> type[ValueT]:
-    """Make a frozen dataclass of which there are many: one for each row or event.
-
-    It is frozen for whoever checks types, and not while the program runs: a dataclass that freezes itself takes three
-    to four times as long to make, because it must go around its own ban for every field.
-    """
-    return dataclass(slots=True, unsafe_hash=True)(made)
 
 
 class Kind(StrEnum):

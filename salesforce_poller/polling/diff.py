@@ -28,8 +28,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from salesforce_poller.model import Fields, Kind, Record, Sighting, Watermarks, value
+from salesforce_poller.model import Fields, Kind, Record, Sighting, Watermarks
 from salesforce_poller.polling import fingerprint
+from salesforce_poller.value import value
 
 
 class Past(Enum):

@@ -6,7 +6,7 @@ Called by ``poller.py`` for every page; the next stop is ``store/feeds.py:Feeds.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from salesforce_poller.clock import Clock
@@ -22,6 +22,17 @@ from salesforce_poller.store.feeds import Feeds
 _NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
 #: Rows that are thought about before others have their turn: a few milliseconds.
 _AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What is to be committed of a page."""
+
+    marks: Watermarks
+    happened: Sequence[Event]
+    seen: Sequence[Sighting]
+    #: When it was read (the org's time, UTC), where its rows may be late; else None.
+    late_at: datetime | None
 
 
 class Intake:
@@ -116,11 +127,34 @@ class Intake:
         (see ``diff.is_outdated``); ``logged`` ones have the time from the delete log. Raises Stopped after the commit
         when the program is to end.
         """
-        news = await self.begin(records, marks, columns, silent=silent, copied=copied, logged=logged)
+        page = await self._decide(records, marks, columns, silent=silent, copied=copied, logged=logged)
         await self.finish()
-        return news
+        await self._put(page)
+        return len(page.seen)
 
     async def begin(
+        self, records: Sequence[Record], marks: Watermarks, columns: Schema, *, silent: bool = False
+    ) -> None:
+        """As :meth:`take`, but only begin to commit: the page before is on disk when this returns, this one not yet.
+
+        So the disk writes one page while the next one is thought about. Whoever begins must come to :meth:`finish`,
+        whatever happens; nothing is committed behind a page that could not be.
+        """
+        page = await self._decide(records, marks, columns, silent=silent)
+        await self.finish()
+        self._in_hand = {one.record_id: one for one in page.seen}
+        self._writing = asyncio.create_task(self._put(page))
+
+    async def finish(self) -> None:
+        """Wait until what was begun is on disk. Raises what :meth:`commit` raises."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            try:
+                await writing
+            finally:
+                self._in_hand = {}
+
+    async def _decide(
         self,
         records: Sequence[Record],
         marks: Watermarks,
@@ -129,12 +163,7 @@ class Intake:
         silent: bool = False,
         copied: bool = False,
         logged: bool = False,
-    ) -> int:
-        """As :meth:`take`, but only begin to commit: the page before is on disk when this returns, this one not yet.
-
-        So the disk writes one page while the next one is thought about. Whoever begins must come to :meth:`finish`,
-        whatever happens; nothing is committed behind a page that could not be.
-        """
+    ) -> _Page:
         known = await self.known([record.id for record in records])
         known |= {one.id: self._in_hand[one.id] for one in records if one.id in self._in_hand}
         if copied:
@@ -163,28 +192,12 @@ class Intake:
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # noqa: TID251  # no time passes: others have their turn
         self._rows += len(records)
-        await self.finish()
-        late = not (silent or copied or logged)
-        self._in_hand = {one.record_id: one for one in seen}
-        self._writing = asyncio.create_task(self._put(marks, happened, seen, observed_at if late else None))
-        return len(seen)
+        return _Page(marks, happened, seen, None if silent or copied or logged else observed_at)
 
-    async def finish(self) -> None:
-        """Wait until what was begun is on disk. Raises what :meth:`commit` raises."""
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            try:
-                await writing
-            finally:
-                self._in_hand = {}
-
-    async def _put(
-        self, marks: Watermarks, happened: Sequence[Event], seen: Sequence[Sighting], late_at: datetime | None
-    ) -> None:
-        """Commit a page; count those of its rows as late that were, where it was read at ``late_at``."""
-        await self.commit(marks, happened, seen)
-        if late_at is not None:
-            self._note_late(seen, late_at)
+    async def _put(self, page: _Page) -> None:
+        await self.commit(page.marks, page.happened, page.seen)
+        if page.late_at is not None:
+            self._note_late(page.seen, page.late_at)
 
     async def take_deleted(
         self,

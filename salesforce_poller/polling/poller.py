@@ -311,9 +311,10 @@ class Feed:
                     highest = max([highest, *(record.stamp for record in step.records)])
                     if step.last:
                         marks = plan.seen(marks, min(highest, opened_at))
+                        await self._intake.take(step.records, marks, columns, silent=silent)
                     else:
                         marks = plan.seen_in_passing(marks, step.left)
-                    await self._intake.begin(step.records, marks, columns, silent=silent)
+                        await self._intake.begin(step.records, marks, columns, silent=silent)
                     if sweeping and passed:  # as far as that is on disk
                         self._swept_through = passed[0]
                     passed = step.left.after

@@ -106,7 +106,7 @@ async def test_a_record_on_two_pages_is_known_before_the_first_of_them_is_on_dis
     await asyncio.wait([second], timeout=0.05)
     assert await told(store) == []
     slow.set()
-    assert await second == 1
+    await second
     await intake.finish()
     assert [(one.record_id, one.changed, one.previous) for one in await told(store)] == [
         (LEAD, None, None),

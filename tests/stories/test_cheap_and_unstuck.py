@@ -147,10 +147,10 @@ async def test_rows_that_moved_while_they_were_read_hide_no_others_from_the_next
     leads = world.org.insert_many("Lead", [{"LastName": f"L{n}", "Company": "Acme"} for n in range(2_500)])
     world.pass_time(60)
     feed = world.feed()
-    original = feed._intake.take
+    original = feed._intake._decide
     fresh: list[str] = []
 
-    async def take(*args: Any, **kwargs: Any) -> int:
+    async def decide(*args: Any, **kwargs: Any) -> Any:
         if not fresh:
             world.pass_time(5)
             fresh.append(world.org.insert("Lead", LastName="Fresh", Company="Acme"))
@@ -159,7 +159,7 @@ async def test_rows_that_moved_while_they_were_read_hide_no_others_from_the_next
                 world.org.update(lead, Company="Moved")
         return await original(*args, **kwargs)
 
-    feed._intake.take = take  # type: ignore[method-assign]  # something happens in the org between two pages
+    feed._intake._decide = decide  # type: ignore[method-assign]  # something happens in the org between two pages
     await feed.turn()
     await world.poll_after(60)
     assert await world.kinds(record_id=fresh[0]) == ["created"]
