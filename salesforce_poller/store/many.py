@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Dialect, Table, Text, any_, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.store.upsert import statement_for
@@ -52,6 +51,8 @@ async def insert(
 def among(connection: AsyncConnection, wanted: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
     """Say in SQL that a column has one of these values."""
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import ARRAY  # noqa: PLC0415  # as in upsert.py
+
         return wanted == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
     listed = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
     return wanted.in_(select(listed.c.value))

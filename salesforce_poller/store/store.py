@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import SecretStr
 
@@ -24,12 +24,14 @@ from salesforce_poller.store.leases import Leases, prove
 from salesforce_poller.store.lock import Holder
 from salesforce_poller.store.outbox import Outbox
 from salesforce_poller.store.pauses import Pauses
-from salesforce_poller.store.postgresql import Postgresql
 from salesforce_poller.store.repairs import Repairs
 from salesforce_poller.store.secrets import Secrets
 from salesforce_poller.store.settings import is_postgresql, path_of
 from salesforce_poller.store.sqlite import SqliteFile
 from salesforce_poller.store.survey import Surveys
+
+if TYPE_CHECKING:
+    from salesforce_poller.store.postgresql import Postgresql
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Store:
         keys: Sequence[SecretStr] = (),
         process: str = "",
     ) -> None:
-        self._door = Postgresql(url) if is_postgresql(url) else SqliteFile(path_of(url))
+        self._door = _on_a_server(url) if is_postgresql(url) else SqliteFile(path_of(url))
         self.bells = Bells(process)
         self._database = Database(self._door, self.bells, writable=writable, upgrade=writable and upgrade)
         self.feeds = Feeds(self._database)
@@ -80,14 +82,14 @@ class Store:
     @property
     def is_shared(self) -> bool:
         """Whether several processes may have it open, and share the work by leases."""
-        return isinstance(self._door, Postgresql)
+        return not isinstance(self._door, SqliteFile)
 
     def under(self, lease: Lease) -> "Faces":
         """Return the store as whoever works under a lease uses it: what is written when it is lost, is refused.
 
         But for secrets: a refresh token that Salesforce gave in the place of another one is lost with whoever got it.
         """
-        if not isinstance(self._door, Postgresql):
+        if isinstance(self._door, SqliteFile):
             return Faces(self.feeds, self.outbox, self.calls, self.secrets)
         database = self._database.under(partial(prove, lease=lease))
         return Faces(Feeds(database), Outbox(database), Calls(database), self.secrets)
@@ -95,7 +97,7 @@ class Store:
     @asynccontextmanager
     async def listening(self, clock: Clock) -> AsyncIterator[None]:
         """Hear what other processes tell, while the block runs."""
-        if not isinstance(self._door, Postgresql):
+        if isinstance(self._door, SqliteFile):
             yield
             return
         begun = asyncio.Event()
@@ -123,3 +125,9 @@ class Store:
         """
         if isinstance(self._door, SqliteFile):
             self._door.lock.announce(holder)
+
+
+def _on_a_server(url: str) -> "Postgresql":
+    from salesforce_poller.store.postgresql import Postgresql  # noqa: PLC0415  # 6 MB, which a store in a file spares
+
+    return Postgresql(url)
