@@ -1,7 +1,6 @@
 """The front door: parses, calls, prints; thinks nothing. Results go to stdout, logs and troubles to stderr.
 
-``run`` leads to ``app.py``, ``check`` to ``check.py``, ``demo`` to ``demo.py``; what only looks is in ``views.py``, and
-what operators do is in ``commands``.
+``run`` leads to ``app.py``; all other commands are in ``commands``.
 Exit codes: 0 done, 1 failed, 2 configuration wrong.
 """
 
@@ -9,20 +8,41 @@ import gc
 import os
 import random
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from typer.core import TyperGroup
 
-from salesforce_poller import app, config, demo, telemetry, views
+from salesforce_poller import app, config, telemetry
 from salesforce_poller.clock import SystemClock
-from salesforce_poller.commands import db, dead, events, feeds, options, reload, replay, sinks
+from salesforce_poller.commands import options
 from salesforce_poller.errors import ConfigError, PollerError
-from salesforce_poller.login import PORT
 from salesforce_poller.source import Source
 
+
+class Doors(TyperGroup):
+    """All commands; those beside ``run`` are loaded when one of them, or the list of them, is asked for."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command by its name."""
+        if cmd_name not in self.commands:
+            self._open_others()
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name all of them."""
+        self._open_others()
+        return super().list_commands(ctx)
+
+    def _open_others(self) -> None:
+        from salesforce_poller.commands import others  # noqa: PLC0415  # 100 modules that a daemon does without
+
+        for name, command in typer.main.get_group(others.doors).commands.items():
+            self.commands.setdefault(name, command)
+
+
 doors = typer.Typer(
+    cls=Doors,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -34,6 +54,11 @@ doors = typer.Typer(
 
 #: New objects after which the collector looks for cycles among them: a page is thousands of objects, and has none.
 _LOOK_AFTER = 20_000
+
+
+@doors.callback()
+def _all() -> None:
+    """Say nothing: with one command alone, Typer would take that for the whole program."""
 
 
 @doors.command()
@@ -56,104 +81,6 @@ def run(
     )
 
 
-@doors.command("demo")
-def demo_command(
-    *,
-    as_json: options.AsJson = False,
-    seconds: Annotated[float | None, typer.Option("--for", help="End after this many seconds.", min=1)] = None,
-) -> None:
-    """See it work, with no account: a simulated org with people at work in it, and every event they cause."""
-    telemetry.configure(quiet=True)
-    options.go(
-        options.until_signal(lambda stop: demo.run(stop=stop, clock=SystemClock(), as_json=as_json, seconds=seconds))
-    )
-
-
-@doors.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
-def simulate(context: typer.Context) -> None:
-    """Serve a simulated org over HTTP, to practise on and for your own integration tests."""
-    # Another program, met only over HTTP: the simulator shares no code with the rest.
-    command = [sys.executable, "-m", "salesforce_poller.simulator", *context.args]
-    os.execv(sys.executable, command)  # noqa: S606  # our own interpreter, no shell
-
-
-@doors.command("check")
-def check_command(path: options.ConfigFile = options.CONFIG, *, as_json: options.AsJson = False) -> None:
-    """Prove a configuration against the real orgs and sinks: logins, objects, fields, deletes, sinks, and its cost."""
-    settings = options.load(path)
-    good = options.go(views.show_findings(settings, clock=SystemClock(), as_json=as_json))
-    raise typer.Exit(0 if good else 1)
-
-
-@doors.command()
-def login(
-    org: Annotated[str, typer.Argument(help="The org's name in the configuration.")],
-    path: options.ConfigFile = options.CONFIG,
-    *,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Open no browser, only print the address to open.")
-    ] = False,
-    port: Annotated[
-        int,
-        typer.Option(
-            help="Where the browser comes back to; the app needs it as http://localhost:PORT/callback.",
-            min=1,
-            max=65_535,
-        ),
-    ] = PORT,
-) -> None:
-    """Log in to an org in the browser (auth = "refresh_token") and store the refresh token; the daemon must not run."""
-    settings = options.load(path)
-    clock = SystemClock()
-    options.go(
-        options.until_signal(
-            lambda stop: views.log_in(settings, org, clock=clock, stop=stop, port=port, browser=not no_browser)
-        )
-    )
-
-
-@doors.command()
-def objects(
-    org: Annotated[str, typer.Argument(help="The org's name in the configuration.")],
-    path: options.ConfigFile = options.CONFIG,
-    *,
-    as_json: options.AsJson = False,
-) -> None:
-    """List an org's objects, and which of them can be polled how (1 API call)."""
-    settings = options.load(path)
-    options.go(views.show_objects(settings, org, clock=SystemClock(), as_json=as_json))
-
-
-@doors.command()
-def status(path: options.ConfigFile = options.CONFIG, *, as_json: options.AsJson = False) -> None:
-    """Show feeds and deliveries, from the store; works beside a running daemon."""
-    settings = options.load(path)
-    options.go(views.show_status(settings, clock=SystemClock(), as_json=as_json))
-
-
-doors.command("reload")(reload.reload)
-doors.command("events")(events.events)
-doors.add_typer(dead.doors, name="dead")
-doors.command("replay")(replay.replay)
-doors.add_typer(sinks.doors, name="sinks")
-doors.add_typer(feeds.doors, name="feeds")
-doors.add_typer(db.doors, name="db")
-
-
-@doors.command("send-test")
-def send_test(
-    sink: Annotated[str, typer.Argument(help="The sink's name in the configuration.")],
-    path: options.ConfigFile = options.CONFIG,
-) -> None:
-    """Send one sample event to a sink and say what it answered."""
-    settings = options.load(path)
-    good = options.go(views.send_sample(settings, sink, clock=SystemClock()))
-    raise typer.Exit(0 if good else 1)
-
-
 def main() -> None:
     """Open the door; turn what was foreseen into a clear line and an exit code."""
     try:
@@ -174,6 +101,9 @@ def main() -> None:
 
 
 def _complain(*lines: str) -> None:
+    from rich.console import Console  # noqa: PLC0415  # for commands; a daemon has its log
+    from rich.markup import escape  # noqa: PLC0415  # as above
+
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for line in lines:
         console.print(f"[bold red]error[/] {escape(line)}")
