@@ -38,10 +38,8 @@ from salesforce_poller import opening, telemetry
 from salesforce_poller.actions.desk import Desk
 from salesforce_poller.actions.present import Present
 from salesforce_poller.actions.replay import Wants
-from salesforce_poller.admin import api, server
 from salesforce_poller.admin.guard import Guard
 from salesforce_poller.admin.lookout import Lookout
-from salesforce_poller.admin.metrics import Metrics, route
 from salesforce_poller.admin.tally import Tally
 from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.clock import Clock
@@ -271,7 +269,7 @@ async def run(
         _listen(stack, app, helm)
         lookout = Lookout(app.store.surveys, app.crew.running(lambda: app.config), clock)
         if address := config.http.address:
-            await _serve(stack, app, helm, Metrics(app.tally, lookout, clock, version=version(_NAME)), address)
+            await _serve(stack, app, helm, lookout, address)
         _tell_forecast(config, list(config.orgs))
         app.scheduler.every("tidy", _TIDY_EVERY, app.tidy)
         app.scheduler.every("summary", _SUM_UP_EVERY, partial(app.told.sum_up, lookout.summary))
@@ -359,8 +357,12 @@ def _listen(stack: AsyncExitStack, app: App, helm: Helm) -> None:
         stack.callback(app.store.leases.on_reload(app.source.asked.set))
 
 
-async def _serve(stack: AsyncExitStack, app: App, helm: Helm, metrics: Metrics, address: tuple[str, int]) -> None:
+async def _serve(stack: AsyncExitStack, app: App, helm: Helm, lookout: Lookout, address: tuple[str, int]) -> None:
     """Serve health and orders until the stack is left, and tell commands where. Raises ConfigError, StoreError."""
+    from salesforce_poller.admin import api, server  # noqa: PLC0415  # 3 MB with what they need, for who listens
+    from salesforce_poller.admin.metrics import Metrics, route  # noqa: PLC0415  # as above
+
+    metrics = Metrics(app.tally, lookout, app.clock, version=version(_NAME))
     guard = Guard(app.config.http.token, SecretStr(secrets.token_urlsafe(32)))
     desk = Desk(
         app.store,

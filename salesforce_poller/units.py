@@ -31,7 +31,7 @@ from salesforce_poller.salesforce.client import Org
 from salesforce_poller.salesforce.sharing import Seat
 from salesforce_poller.scheduler import Scheduler, Ticking
 from salesforce_poller.sinks import catalogue
-from salesforce_poller.sinks.catalogue import AnySinkSettings
+from salesforce_poller.sinks.base import SinkSettings
 from salesforce_poller.store.store import Store
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ _FILES = ("ca", "client_certificate", "client_key")
 
 
 #: What a unit runs with.
-Settings = OrgConfig | AnySinkSettings
+Settings = OrgConfig | SinkSettings
 #: When the files that settings name were written (nanoseconds), and how long they are; None for one that is not there.
 Stamps = tuple[tuple[int, int] | None, ...]
 
@@ -195,7 +195,7 @@ class OrgUnit:
 class SinkUnit:
     """A sink: its dispatcher, what wakes it, and the task in which it delivers."""
 
-    def __init__(self, lease: Lease, settings: AnySinkSettings, tools: Tools) -> None:
+    def __init__(self, lease: Lease, settings: SinkSettings, tools: Tools) -> None:
         self.lease = lease
         self.settings = settings
         self.stamps = stamps(settings)

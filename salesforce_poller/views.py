@@ -171,7 +171,7 @@ async def send_sample(config: Config, sink_name: str, *, clock: Clock) -> bool:
         part for part in (receipt.verdict.value.replace("_", " "), receipt.reference, receipt.detail) if part
     )
     # A sink that prints to stdout has just done so; its answer must not get between the lines.
-    to_stderr = config.sinks[sink_name].type == "stdout"
+    to_stderr = catalogue.word_of(config.sinks[sink_name]) == "stdout"
     Console(stderr=to_stderr, highlight=False).print(f"{mark} [bold]{escape(sink_name)}[/]  {escape(said)}")
     return accepted
 

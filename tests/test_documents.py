@@ -35,7 +35,7 @@ from salesforce_poller.simulator import server
 from salesforce_poller.simulator.clock import OrgClock
 from salesforce_poller.simulator.org import Org
 from salesforce_poller.sinks.base import SinkSettings
-from salesforce_poller.sinks.catalogue import KINDS
+from salesforce_poller.sinks.catalogue import KINDS, word_of
 from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 from salesforce_poller.store.settings import StoreSettings
 
@@ -89,7 +89,7 @@ def rows(heading: str, page: str = README) -> list[list[str]]:
 def tables() -> dict[str, tuple[type[BaseModel], BaseModel]]:
     """Return each table of the example with everything taken in: its settings' class, and what was read."""
     read = config.parse(EVERYTHING, environment(EVERYTHING))
-    sinks = {f"sinks.{name}": (KINDS[one.type].settings, one) for name, one in read.sinks.items()}
+    sinks = {f"sinks.{name}": (KINDS[word_of(one)].settings, one) for name, one in read.sinks.items()}
     return {
         "store": (StoreSettings, read.store),
         "http": (HttpSettings, read.http),

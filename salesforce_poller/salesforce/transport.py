@@ -15,12 +15,14 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
-import httpx
-
+from salesforce_poller import lean
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import ConfigError, TryLater, capped
 from salesforce_poller.salesforce import instants, troubles, wire
 from salesforce_poller.salesforce.settings import OrgSettings
+
+with lean.hidden("click"):
+    import httpx
 
 #: Says who calls in the org's own logs and in Change Data Capture's changeOrigin.
 _HEADERS = {"accept": "application/json", "sforce-call-options": "client=salesforce-poller"}

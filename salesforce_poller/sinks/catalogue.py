@@ -1,81 +1,75 @@
 """The table of sinks: the word in the configuration, its settings and its class.
 
-A new kind of sink is one file beside this one, one line in :data:`KINDS`, one name in :data:`AnySinkSettings` and one
-subclass of the contract in ``tests/contracts``. Called by ``config.py`` and ``app.py``.
+A new kind of sink is one file beside this one, one line in :data:`KINDS` and one subclass of the contract in
+``tests/contracts``. The file is imported when a configuration names the kind: a process has one or two of them. Called
+by ``config.py`` and ``app.py``.
 """
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import PlainValidator
+from pydantic_core import PydanticCustomError
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.sinks.base import Sink, SinkSettings
-from salesforce_poller.sinks.eventbridge import Eventbridge, EventbridgeSettings
-from salesforce_poller.sinks.file import File, FileSettings
-from salesforce_poller.sinks.kafka import Kafka
-from salesforce_poller.sinks.kafka_settings import KafkaSettings
-from salesforce_poller.sinks.mqtt import Mqtt, MqttSettings
-from salesforce_poller.sinks.nats import Nats, NatsSettings
-from salesforce_poller.sinks.rabbitmq import Rabbitmq
-from salesforce_poller.sinks.rabbitmq_settings import RabbitmqSettings
-from salesforce_poller.sinks.redis import Redis, RedisSettings
-from salesforce_poller.sinks.sns import Sns, SnsSettings
-from salesforce_poller.sinks.sql import Sql, SqlSettings
-from salesforce_poller.sinks.sqs import Sqs, SqsSettings
-from salesforce_poller.sinks.stdout import Stdout, StdoutSettings
-from salesforce_poller.sinks.webhook import Webhook, WebhookSettings
 
 
 @dataclass(frozen=True, slots=True)
 class SinkKind:
-    """What one word stands for."""
+    """What one word stands for: ``Webhook`` and ``WebhookSettings`` in ``webhook.py``."""
 
-    settings: type[SinkSettings]
-    sink: type[Sink[Any]]
+    word: str
     #: The module that must be there for it, when it is not installed without the extra of this name.
     module: str = ""
 
+    @property
+    def settings(self) -> type[SinkSettings]:
+        """What reads its table of the configuration."""
+        found: type[SinkSettings] = self._named(f"{self.word.capitalize()}Settings")
+        return found
 
-KINDS: dict[str, SinkKind] = {
-    "webhook": SinkKind(WebhookSettings, Webhook),
-    "stdout": SinkKind(StdoutSettings, Stdout),
-    "file": SinkKind(FileSettings, File),
-    "redis": SinkKind(RedisSettings, Redis, module="redis"),
-    "kafka": SinkKind(KafkaSettings, Kafka, module="confluent_kafka"),
-    "sqs": SinkKind(SqsSettings, Sqs, module="botocore"),
-    "sns": SinkKind(SnsSettings, Sns, module="botocore"),
-    "eventbridge": SinkKind(EventbridgeSettings, Eventbridge, module="botocore"),
-    "sql": SinkKind(SqlSettings, Sql),  # looks for its library itself: SQLite needs none
-    "rabbitmq": SinkKind(RabbitmqSettings, Rabbitmq, module="aio_pika"),
-    "nats": SinkKind(NatsSettings, Nats, module="nats"),
-    "mqtt": SinkKind(MqttSettings, Mqtt, module="paho"),
-}
+    @property
+    def sink(self) -> type[Sink[Any]]:
+        """What delivers."""
+        found: type[Sink[Any]] = self._named(self.word.capitalize())
+        return found
+
+    def _named(self, name: str) -> Any:
+        return getattr(importlib.import_module(f"salesforce_poller.sinks.{self.word}"), name)
 
 
-def _word(value: Any) -> Any:
-    return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+_ALL = (
+    SinkKind("webhook"),
+    SinkKind("stdout"),
+    SinkKind("file"),
+    SinkKind("redis", module="redis"),
+    SinkKind("kafka", module="confluent_kafka"),
+    SinkKind("sqs", module="botocore"),
+    SinkKind("sns", module="botocore"),
+    SinkKind("eventbridge", module="botocore"),
+    SinkKind("sql"),  # looks for its library itself: SQLite needs none
+    SinkKind("rabbitmq", module="aio_pika"),
+    SinkKind("nats", module="nats"),
+    SinkKind("mqtt", module="paho"),
+)
+KINDS = {kind.word: kind for kind in _ALL}
+
+
+def _read(value: Any) -> SinkSettings:
+    """Read a table as its ``type`` says; what is wrong in it keeps its place."""
+    if isinstance(value, SinkSettings):
+        return value
+    word = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(word, str) or word not in KINDS:
+        raise PydanticCustomError("sink_type", f"type should be one of: {', '.join(KINDS)}")
+    return KINDS[word].settings.model_validate(value)
 
 
 #: ``[sinks.NAME]``: which of the tables it is, its ``type`` says.
-AnySinkSettings = Annotated[
-    Annotated[WebhookSettings, Tag("webhook")]
-    | Annotated[StdoutSettings, Tag("stdout")]
-    | Annotated[FileSettings, Tag("file")]
-    | Annotated[RedisSettings, Tag("redis")]
-    | Annotated[KafkaSettings, Tag("kafka")]
-    | Annotated[RabbitmqSettings, Tag("rabbitmq")]
-    | Annotated[SqsSettings, Tag("sqs")]
-    | Annotated[SnsSettings, Tag("sns")]
-    | Annotated[EventbridgeSettings, Tag("eventbridge")]
-    | Annotated[SqlSettings, Tag("sql")]
-    | Annotated[NatsSettings, Tag("nats")]
-    | Annotated[MqttSettings, Tag("mqtt")],
-    Discriminator(
-        _word, custom_error_type="sink_type", custom_error_message=f"type should be one of: {', '.join(KINDS)}"
-    ),
-]
+AnySinkSettings = Annotated[SinkSettings, PlainValidator(_read)]
 
 
 def lacking(word: str) -> str:
@@ -86,6 +80,12 @@ def lacking(word: str) -> str:
     return f"needs a library that is not installed: pip install 'salesforce-poller[{word}]'"
 
 
-def build(settings: AnySinkSettings, clock: Clock) -> Sink[Any]:
+def word_of(settings: SinkSettings) -> str:
+    """Return the ``type`` of a sink, which each kind has as a field of its own."""
+    found: str = settings.type  # type: ignore[attr-defined]  # a kind's settings, not the base's
+    return found
+
+
+def build(settings: SinkSettings, clock: Clock) -> Sink[Any]:
     """Return the sink for its settings, not yet open."""
-    return KINDS[settings.type].sink(settings, clock)
+    return KINDS[word_of(settings)].sink(settings, clock)

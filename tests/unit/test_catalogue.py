@@ -49,7 +49,7 @@ def test_an_unknown_type_is_answered_with_the_known_ones(settings: dict[str, Any
 
 def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to type; a kind that needs none, or is none, lacks nothing."""
-    pigeon = catalogue.SinkKind(FileSettings, catalogue.KINDS["file"].sink, module="no_such_library")
+    pigeon = catalogue.SinkKind("pigeon", module="no_such_library")
     monkeypatch.setitem(catalogue.KINDS, "pigeon", pigeon)
     assert "pip install 'salesforce-poller[pigeon]'" in catalogue.lacking("pigeon")
     assert [catalogue.lacking(word) for word in ("file", "cuckoo")] == ["", ""]
