@@ -65,6 +65,8 @@ log = structlog.get_logger()
 
 _NAME = "salesforce-poller"
 _TIDY_EVERY, _SUM_UP_EVERY = timedelta(hours=1), timedelta(minutes=1)
+#: At the start there is more urgent work for the store.
+_TIDY_AFTER = timedelta(seconds=30)
 #: How often it is tried to start what could not be started.
 _AGAIN_EVERY = timedelta(minutes=1)
 #: Who listens everywhere is found here.
@@ -271,7 +273,7 @@ async def run(
         if address := config.http.address:
             await _serve(stack, app, helm, lookout, address)
         _tell_forecast(config, list(config.orgs))
-        app.scheduler.every("tidy", _TIDY_EVERY, app.tidy)
+        app.scheduler.every("tidy", _TIDY_EVERY, app.tidy, after=_TIDY_AFTER)
         app.scheduler.every("summary", _SUM_UP_EVERY, partial(app.told.sum_up, lookout.summary))
         app.scheduler.every("again", _AGAIN_EVERY, app.try_again)
         app.scheduler.start()

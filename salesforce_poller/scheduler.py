@@ -68,19 +68,20 @@ class Scheduler:
         tick: Tick,
         *,
         overlapping: bool = False,
-        after: timedelta = timedelta(),
+        after: timedelta | None = None,
     ) -> Ticking:
-        """Call ``tick`` now, give or take a little, and then at every interval.
+        """Call ``tick`` soon, and then at every interval.
 
         Args:
             name: for people.
             interval: from one call to the next.
             tick: is called.
             overlapping: even while it runs.
-            after: waits so long before the first call.
+            after: waits exactly so long before the first call; None: for up to a second, as chance has it.
         """
-        spread = self._rng.uniform(0, min(interval.total_seconds() / 10, 1.0))
-        first = self._clock.now() + after + timedelta(seconds=spread)
+        if after is None:
+            after = timedelta(seconds=self._rng.uniform(0, min(interval.total_seconds() / 10, 1.0)))
+        first = self._clock.now() + after
         ticking = Ticking(self)
         ticking.job = self._jobs.add_job(
             ticking.at_once,

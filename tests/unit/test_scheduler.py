@@ -39,6 +39,19 @@ async def test_a_tick_under_way_is_waited_for_or_cut_off(patient: bool) -> None:
     assert outcome == ["ended" if patient else "cut off"]
 
 
+async def test_who_says_when_to_begin_begins_then() -> None:
+    """An org waits for its own place among the others, and not for chance as well; whoever says nothing, does."""
+
+    async def tick() -> None:
+        return
+
+    clock = FakeClock()
+    scheduler = Scheduler(clock=clock, rng=random.Random(1))
+    minute = timedelta(minutes=1)
+    at_once, soon = (scheduler.every("tick", minute, tick, after=after) for after in (timedelta(), None))
+    assert at_once.job.next_run_time == clock.now() < soon.job.next_run_time
+
+
 async def test_a_clock_that_is_set_gives_every_job_its_time_anew() -> None:
     """APScheduler waits for a time of the wall clock; by the new one that may lie hours away, or hours back."""
     clock = FakeClock(SystemClock().now())
