@@ -23,7 +23,9 @@ from datetime import datetime
 from pathlib import Path
 from subprocess import PIPE, run
 
+from benchmarks import process
 from benchmarks.canned_org import OBJECT, ORGANIZATION, Canned
+from salesforce_poller import lean
 from salesforce_poller.clock import SystemClock
 
 _CLOCK = SystemClock()
@@ -46,6 +48,7 @@ def read(reader: str, org: Canned, folder: Path) -> Told:
     said = [org.url, str(org.records), org.begin.isoformat(), str(folder)]
     if reader == "ours":  # it has run before: whoever makes a store needs Alembic, and others do not
         (folder / "config.toml").write_text(_configuration(org, folder), encoding="utf-8")
+        process.as_installed()
         made = [sys.executable, "-m", "salesforce_poller", "db", "upgrade", "--config", str(folder / "config.toml")]
         run(made, check=True, capture_output=True)  # noqa: S603  # ourselves
     command = [sys.executable, "-m", "benchmarks.readers", reader, *said]
@@ -69,6 +72,7 @@ def _ours(org: Canned, folder: Path) -> Told:
 
 
 async def _daemon(org: Canned, folder: Path) -> Told:
+    lean.import_structlog()  # as ``__main__.py`` does
     from salesforce_poller import app, config, telemetry
     from salesforce_poller.model import DispatchReport, Watermarks
 
