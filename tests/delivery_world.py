@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import handed
 import stores
 from builders import an_event, watermarks
 from fakes import Broken, FakeClock, FakeSink
@@ -206,6 +207,7 @@ class DeliveryWorld:
 
     def restart(self) -> None:
         """Forget everything that is not on disk, and do what the daemon does at its start."""
+        self.store._database.fresh.clear()
         self._build()
         self._run(resume_sinks(self.store, self.names))
         self._run(self._look())
@@ -388,6 +390,7 @@ class DeliveryWorld:
             self._dead: dict[str, set[str]] = {name: set() for name in self.names}
             for name, event_id in await connection.execute(dead.where(parked.c.dead)):
                 self._dead[name].add(event_id)
+        await handed.check(self.store)
         told = {(event.alert.sink, event.alert.what) for event in self._events.values() if event.alert}
         alerts = {event.id for event in self._events.values() if event.alert}
         for name in self.names:

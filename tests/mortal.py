@@ -17,7 +17,14 @@ class DiesAt(Generic[T]):
     ``on_death`` is called at that moment, before anything can tidy up: what is on disk then is all that is left.
     """
 
-    def __init__(self, work: Coroutine[Any, Any, T], awaits: int, on_death: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, T],
+        awaits: int,
+        on_death: Callable[[], None],
+        blow: type[BaseException] = ProcessDied,
+    ) -> None:
+        self._blow = blow
         self._work = work
         self._awaits = awaits
         self._on_death = on_death
@@ -28,7 +35,7 @@ class DiesAt(Generic[T]):
         for awaited in count():
             if awaited == self._awaits:
                 self._on_death()
-                blow = ProcessDied()
+                blow = self._blow()
             try:
                 waits_for = self._work.send(None) if blow is None else self._work.throw(blow)
             except StopIteration as done:

@@ -185,7 +185,9 @@ class Dispatcher:
         after, ahead = self._ahead
         self._ahead = (-1, [])
         # Nothing found ahead says nothing: there may be something by now, and its wake-up is spent.
-        return ahead if ahead and after == cursor else await self._outbox.read(self._name, self._round_size)
+        if ahead and after == cursor:
+            return ahead
+        return await self._outbox.read(self._name, self._round_size, after=cursor)
 
     async def _send_all(self, book: Round, fresh: Sequence[Delivery], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as senders:

@@ -17,21 +17,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.model import Event
 from salesforce_poller.store import codec, many
+from salesforce_poller.store.fresh import Appended
 from salesforce_poller.store.tables import EVENTS, counters, events, milliseconds
 
 
 async def append(
     connection: AsyncConnection, happened: Sequence[Event], at: datetime, texts: codec.Texts | None = None
-) -> int:
-    """Append events, recorded ``at`` this instant; returns how many were new, since one of each id is kept."""
+) -> Appended | None:
+    """Append events, recorded ``at`` this instant; returns those that were new, since one of each id is kept."""
     texts = codec.Texts() if texts is None else texts
     new = await _new(connection, happened) if happened else []
-    if new:
-        first = await _positions(connection, len(new))
-        recorded_at = milliseconds(at)
-        rows = (_event_row(position, one, recorded_at, texts) for position, one in enumerate(new, start=first))
-        await many.insert(connection, events, rows)
-    return len(new)
+    if not new:
+        return None
+    first = await _positions(connection, len(new))
+    recorded_at = milliseconds(at)
+    rows = (_event_row(position, one, recorded_at, texts) for position, one in enumerate(new, start=first))
+    await many.insert(connection, events, rows)
+    return Appended(first, new, texts)
 
 
 async def _positions(connection: AsyncConnection, count: int) -> int:

@@ -107,6 +107,29 @@ def _event(head: str, record: Fields | None) -> Event:
     )
 
 
+def as_read(event: Event, fields: str | None) -> Event:
+    """Return an event as :func:`glance` finds it once it is written, with ``fields`` as its record's text."""
+    previous = event.previous
+    return Event(
+        id=event.id,
+        kind=event.kind,
+        org=event.org,
+        source=event.source,
+        object=event.object,
+        record_id=event.record_id,
+        time=event.time,
+        observed_at=event.observed_at,
+        record=None if fields is None else Unread(fields),
+        changed=None if event.changed is None else tuple(event.changed),
+        # Values of any type; JSON knows fewer of them.
+        previous=None if previous is None else orjson.loads(orjson.dumps(previous)),
+        merged_into=event.merged_into,
+        changed_by=event.changed_by,
+        gap=event.gap,
+        alert=event.alert,
+    )
+
+
 class Texts:
     """What fields were written as, once for all who write the same ones: a page's events and its sightings."""
 

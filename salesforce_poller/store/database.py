@@ -7,6 +7,7 @@ Opened by ``store.py``.
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from salesforce_poller.errors import StoreAway, StoreError, capped
 from salesforce_poller.store import schema
 from salesforce_poller.store.bells import Bell, Bells, Ring
+from salesforce_poller.store.fresh import Appended, Fresh
 from salesforce_poller.store.together import Make, Row, Together
 
 
@@ -61,10 +63,19 @@ class Door(Protocol):
 Proof = Callable[[AsyncConnection], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Afterwards:
+    """What follows on a transaction when it is on disk."""
+
+    rung: list[Ring] = field(default_factory=list)
+    appended: list[Appended] = field(default_factory=list)
+
+
 class Database:
     """An open database.
 
     ``writable=False`` is for looking at a store that a daemon may be using, ``upgrade=False`` for not making one.
+    ``fresh`` keeps the newest events, where nobody else writes any.
     """
 
     def __init__(
@@ -75,19 +86,22 @@ class Database:
         writable: bool = True,
         upgrade: bool = True,
         proof: Proof | None = None,
+        fresh: Fresh | None = None,
     ) -> None:
         self.bells = bells or Bells("")
+        self.fresh = fresh or Fresh(0)
         self._door = door
         self._writable = writable
         self._upgrades = upgrade
         self._proof = proof
-        #: By transaction, what is told when it is on disk.
-        self._rings: dict[AsyncConnection, list[Ring]] = {}
+        #: By transaction.
+        self._afterwards: dict[AsyncConnection, _Afterwards] = {}
         self._together = Together(self.write)
 
     def under(self, proof: Proof) -> "Database":
         """Return this database as one may write it whom every transaction must find in order; do not open it again."""
-        return Database(self._door, self.bells, writable=self._writable, upgrade=self._upgrades, proof=proof)
+        upgrade, fresh = self._upgrades, self.fresh
+        return Database(self._door, self.bells, writable=self._writable, upgrade=upgrade, proof=proof, fresh=fresh)
 
     @property
     def name(self) -> str:
@@ -142,18 +156,25 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: all of it is on disk when this returns, or none of it ever will be."""
-        with self._our_errors(f"the store {self.name} failed"):
-            async with self._door.writing() as connection:
-                rung = self._rings[connection] = []
-                try:
-                    if self._proof:
-                        await self._proof(connection)
-                    yield connection
-                    if rung:
-                        await self._door.tell(connection, [self.bells.written(one) for one in rung])
-                finally:
-                    del self._rings[connection]
-        self.bells.ring(rung)
+        then = _Afterwards()
+        try:
+            with self._our_errors(f"the store {self.name} failed"):
+                async with self._door.writing() as connection:
+                    self._afterwards[connection] = then
+                    try:
+                        if self._proof:
+                            await self._proof(connection)
+                        yield connection
+                        if then.rung:
+                            await self._door.tell(connection, [self.bells.written(one) for one in then.rung])
+                    finally:
+                        del self._afterwards[connection]
+        except BaseException:
+            self.fresh.clear()  # who is called away in the middle does not know what is on disk
+            raise
+        for one in then.appended:  # no other transaction can have ended since this one did
+            self.fresh.add(one)
+        self.bells.ring(then.rung)
 
     async def put(self, *parts: tuple[Make, Row]) -> None:
         """Write some rows in a transaction that others may share; they are on disk when this returns.
@@ -164,7 +185,12 @@ class Database:
 
     def ring(self, connection: AsyncConnection, bell: Bell, *words: str) -> None:
         """Ring a bell, here and in other processes, when the transaction of this connection is on disk."""
-        self._rings[connection].append((bell, words))
+        self._afterwards[connection].rung.append((bell, words))
+
+    def appended(self, connection: AsyncConnection, events: Appended) -> None:
+        """Tell everybody of new events, and hand them on, when the transaction of this connection is on disk."""
+        self._afterwards[connection].appended.append(events)
+        self.ring(connection, Bell.EVENTS)
 
     def _upgrade(self, connection: Connection) -> None:
         self._door.take_turns(connection)

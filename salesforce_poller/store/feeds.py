@@ -115,12 +115,12 @@ class Feeds:
                 await _save_sightings(connection, feed_id, sightings, texts)
                 added = await appending.append(connection, events, at, texts)
                 if added:
-                    self._database.ring(connection, Bell.EVENTS)
+                    self._database.appended(connection, added)
         except BaseException:
             # A backup, or a standby that lacked the last moments, may be in the place of what we knew.
             self._ids.pop((org, object_name), None)
             raise
-        return added
+        return len(added.events) if added else 0
 
     async def note_success(self, org: str, object_name: str, at: datetime) -> None:
         """Remember that a turn went well. At once where that is news, else every :data:`NOTE_EVERY`."""

@@ -115,7 +115,12 @@ class Outbox:
         return missed
 
     async def read(self, sink: str, limit: int, *, after: int | None = None) -> list[Delivery]:
-        """Return the next ``limit`` events behind the sink's cursor, or behind ``after``, in order of position."""
+        """Return the next events behind the sink's cursor, or behind ``after``, in order of position.
+
+        At most ``limit``, and none only if there are none; who knows the cursor and says it may have them from memory.
+        """
+        if after is not None and (handed := self._database.fresh.behind(after, limit, sink)):
+            return handed
         cursor = select(sinks.c.cursor).where(sinks.c.name == sink).scalar_subquery()
         query = select(events.c.position, events.c.body)
         query = query.where(events.c.position > (cursor if after is None else after))
@@ -179,9 +184,9 @@ class Outbox:
                 await connection.execute(parking.insert(connection), [parking.row(one) for one in park])
             if back_at is not None:
                 await connection.execute(parking.wake(state.name, back_at, outage))
-            told = await appending.append(connection, alerts, at) if alerts and at else 0
+            told = await appending.append(connection, alerts, at) if alerts and at else None
             if told:
-                self._database.ring(connection, Bell.EVENTS)
+                self._database.appended(connection, told)
 
     async def pause(self, sink: str, why: str) -> None:
         """Let the sink take nothing until :meth:`resume`; its cursor stays."""
@@ -251,7 +256,10 @@ class Outbox:
             chosen = list((await connection.execute(query)).scalars())
             owed = select(parked.c.position).where(parked.c.position.in_(chosen))
             gone = delete(events).where(events.c.position.in_(chosen), events.c.position.not_in(owed))
-            return (await connection.execute(gone)).rowcount if chosen else 0
+            if not chosen:
+                return 0
+            self._database.fresh.forget(chosen[-1])
+            return (await connection.execute(gone)).rowcount
 
     async def let_go(self, before: datetime, names: Collection[str]) -> int:
         """Delete a batch of what is parked for sinks that are not among ``names``, of events from before ``before``.

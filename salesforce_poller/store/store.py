@@ -20,6 +20,7 @@ from salesforce_poller.store.calls import Calls
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.described import Described
 from salesforce_poller.store.feeds import Feeds
+from salesforce_poller.store.fresh import Fresh
 from salesforce_poller.store.leases import Leases, prove
 from salesforce_poller.store.lock import Holder
 from salesforce_poller.store.outbox import Outbox
@@ -68,7 +69,8 @@ class Store:
     ) -> None:
         self._door = _on_a_server(url) if is_postgresql(url) else SqliteFile(path_of(url))
         self.bells = Bells(process)
-        self._database = Database(self._door, self.bells, writable=writable, upgrade=writable and upgrade)
+        fresh = None if self.is_shared else Fresh()
+        self._database = Database(self._door, self.bells, writable=writable, upgrade=writable and upgrade, fresh=fresh)
         self.feeds = Feeds(self._database)
         self.described = self.feeds.described
         self.outbox = Outbox(self._database)

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import handed
 import orjson
 import pytest
 import stores
@@ -261,6 +262,7 @@ class Life(RuleBasedStateMachine):
         self.world.pass_time(later)
         before = len(self.world.reports)
         self.do(self.world.feed().tick())
+        self.do(handed.check(self.world.store))
         if any(isinstance(one, PollReport) and one.turn == "sweep" for one in self.world.reports[before:]):
             since = self.world._since["Lead"]
             born = {change.record_id for change in self.world.org.truth[since:] if change.kind == "created"}
