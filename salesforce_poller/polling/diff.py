@@ -23,7 +23,7 @@ row of a page; ``events.py`` turns the changes into events. ``tests/unit/test_di
 case.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -105,29 +105,31 @@ def decide_vanished(sighting: Sighting | None, deleted_at: datetime, marks: Wate
     return [] if sighting.deleted else [Change(Kind.DELETED, deleted_at)]
 
 
-def sight(record: Record, sighting: Sighting | None, rules: Rules) -> Sighting | None:
-    """Return what to remember of a row, or None when it is remembered as it is.
+def sight(
+    record: Record, sighting: Sighting | None, rules: Rules, pack: Callable[[Fields], Fields] = lambda fields: fields
+) -> Sighting | None:
+    """Return what to remember of a row, or None when it is remembered as it is; ``pack`` puts its fields away.
 
     A formula that drifted under an unchanged stamp is not remembered: when the next stamp tells of it, ``previous``
     is what was told last.
     """
     if sighting and _is_the_same(record, sighting) and not _changed(record, sighting, rules):
         return None
+    fields = _fields_that_stay(record, sighting)
     return Sighting(
         record_id=record.id,
         stamp=record.stamp,
         digest=content_of(record, sighting),
         deleted=record.deleted,
         merged_into=record.merged_into,
-        fields=_told_fields(record, sighting),
+        fields=pack(record.fields) if fields is None else fields,
     )
 
 
-def _told_fields(record: Record, sighting: Sighting | None) -> Fields:
-    """Return the fields that were told last: of a record that was and is in the bin nothing is told."""
-    if sighting and sighting.fields is not None and sighting.deleted and not _gone(record, sighting) and record.deleted:
-        return sighting.fields
-    return record.fields
+def _fields_that_stay(record: Record, sighting: Sighting | None) -> Fields | None:
+    """Return the fields that were told last where these stay so: of a record that was and is in the bin nothing is."""
+    stays = sighting and sighting.deleted and record.deleted and not _gone(record, sighting)
+    return sighting.fields if sighting and stays else None
 
 
 def content_of(record: Record, sighting: Sighting | None) -> str:

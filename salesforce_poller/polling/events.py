@@ -40,13 +40,13 @@ def of_record(
     sighting: Sighting | None,
     observed_at: datetime,
     *,
-    content: str | None = None,
+    seen: Sighting | None = None,
 ) -> Event:
-    """Make the event of a change of a row that could be read; ``content`` is ``diff.content_of`` it, where known."""
+    """Make the event of a change of a row that could be read; ``seen`` is ``diff.sight`` of it, where there is one."""
     before = sighting.fields if sighting else None
     known = before is not None and change.changed is not None
     return Event(
-        id=event_id(origin, change, record.id, diff.content_of(record, sighting) if content is None else content),
+        id=event_id(origin, change, record.id, seen.digest if seen else diff.content_of(record, sighting)),
         kind=change.kind,
         org=origin.org,
         source=origin.source,
@@ -54,7 +54,7 @@ def of_record(
         record_id=record.id,
         time=change.time,
         observed_at=observed_at,
-        record=record.fields,
+        record=seen.fields if seen else record.fields,
         changed=change.changed if known else None,
         previous=fingerprint.nest(before or {}, change.changed or ()) if known else None,
         merged_into=record.merged_into if change.kind is Kind.MERGED else None,

@@ -16,6 +16,7 @@ from salesforce_poller.polling import diff, events, plan
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.questions import Questions
+from salesforce_poller.store import codec
 from salesforce_poller.store.feeds import Feeds
 
 #: What says nothing about how late a change was read.
@@ -180,13 +181,12 @@ class Intake:
         seen: list[Sighting] = []
         for number, record in enumerate(records, 1):
             sighting = known.get(record.id)
-            fresh = diff.sight(record, sighting, rules)
+            fresh = diff.sight(record, sighting, rules, codec.packed)
             if fresh:
                 seen.append(fresh)
             if not silent:
-                content = fresh.digest if fresh else None  # the dearest part of a row, and the same for both
                 happened += [
-                    events.of_record(origin, change, record, sighting, observed_at, content=content)
+                    events.of_record(origin, change, record, sighting, observed_at, seen=fresh)
                     for change in diff.decide(record, sighting, marks, rules)
                 ]
             if number % _AT_ONCE == 0:

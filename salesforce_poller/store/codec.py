@@ -44,6 +44,11 @@ class Unread(Mapping[str, Any]):
         return len(self.fields())
 
 
+def packed(fields: Fields) -> Unread:
+    """Write a record's fields, for whoever stores them: as text they take half the memory."""
+    return Unread(orjson.dumps(fields, default=as_it_stands).decode())
+
+
 def as_it_stands(value: Any) -> orjson.Fragment:
     """Have ``orjson.dumps`` take over fields that nobody has read: its ``default``."""
     if isinstance(value, Unread):
@@ -140,6 +145,8 @@ class Texts:
         """Write a record's fields, or say how they were written; null stays null."""
         if fields is None:
             return None
+        if isinstance(fields, Unread):
+            return fields.text
         if known := self._known.get(id(fields)):
             return known[1]
         text = orjson.dumps(fields, default=as_it_stands).decode()
