@@ -173,6 +173,8 @@ class Dispatcher:
 
     def _waits_until(self, owed: Owed, now: datetime) -> datetime | None:
         """Return until when a batch that is not full waits for more; None when something is to be sent now."""
+        if not self._sink.batch_wait:
+            return None
         positions = [each.position for each in owed.fresh if each.position not in owed.unwanted]
         self._company = self._company.after(positions, now)
         batch = 1 if owed.ordering is Ordering.STRICT else self._sink.batch

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from salesforce_poller.delivery.projection import EVERYTHING, Projection
-from salesforce_poller.model import Delivery, Event
+from salesforce_poller.model import Delivery, Event, Kind
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store import codec
 
@@ -19,6 +19,8 @@ from salesforce_poller.store import codec
 _SEQUENCE_DIGITS = 20
 #: Alerts do not come from Salesforce.
 _ALERT_TYPE = "salesforce-poller.alert"
+#: What an enumeration takes its time to tell.
+_KINDS = {kind: kind.value for kind in Kind}
 
 
 def cloudevent(delivery: Delivery) -> dict[str, Any]:
@@ -29,6 +31,9 @@ def cloudevent(delivery: Delivery) -> dict[str, Any]:
 def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
     """Return the event as sinks take it, with the fields that this one asks for."""
     attributes, data = _attributes(delivery), _data(projection.of(delivery.event))
+    record = data["record"]
+    if type(record) is codec.Unread:  # what ``orjson`` would ask for, for every event
+        data["record"] = orjson.Fragment(record.text)
     return Dressed(attributes, orjson.dumps(_whole(attributes, data), default=codec.as_it_stands))
 
 
@@ -46,12 +51,12 @@ def _attributes(delivery: Delivery) -> dict[str, Any]:
         "specversion": "1.0",
         "id": event.id,
         "source": event.source,
-        "type": _ALERT_TYPE if event.alert else f"salesforce.{event.object}.{event.kind}",
+        "type": _ALERT_TYPE if event.alert else f"salesforce.{event.object}.{_KINDS[event.kind]}",
         "subject": _subject(event),
-        "time": _instant(event.time, "seconds"),
+        "time": _in_seconds(event.time),
         "datacontenttype": "application/json",
         "partitionkey": event.key,
-        "sequence": f"{delivery.position:0{_SEQUENCE_DIGITS}}",
+        "sequence": str(delivery.position).zfill(_SEQUENCE_DIGITS),
     }
     if delivery.replay:
         attributes["replay"] = True
@@ -68,33 +73,42 @@ def _data(event: Event) -> dict[str, Any]:
     data = {
         "org": event.org or None,
         "object": event.object or None,
-        "kind": event.kind.value,
+        "kind": _KINDS[event.kind],
         "record_id": event.record_id,
         "record": event.record,
         "changed": event.changed,
         "previous": event.previous,
         "merged_into": event.merged_into,
         "changed_by": event.changed_by,
-        "observed_at": _instant(event.observed_at, "milliseconds"),
+        "observed_at": _in_milliseconds(event.observed_at),
     }
     if event.gap is not None:
         data["gap"] = {
             "what": event.gap.what,
-            "since": _instant(event.gap.since, "seconds"),
-            "until": _instant(event.gap.until, "seconds"),
+            "since": _in_seconds(event.gap.since),
+            "until": _in_seconds(event.gap.until),
             "why": event.gap.why,
         }
     if event.alert is not None:
         data["alert"] = {
             "sink": event.alert.sink,
             "what": event.alert.what,
-            "since": _instant(event.alert.since, "seconds"),
+            "since": _in_seconds(event.alert.since),
             "detail": event.alert.detail,
         }
     return data
 
 
-@functools.lru_cache(maxsize=512)  # the events of a page were observed at one instant, and often stamped at few
 def _instant(at: datetime, precision: str) -> str:
     """Write an instant as RFC 3339 in UTC, with the ``Z`` that most readers expect."""
     return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+@functools.lru_cache(maxsize=512)  # the events of a page are often stamped at few instants
+def _in_seconds(at: datetime) -> str:
+    return _instant(at, "seconds")
+
+
+@functools.lru_cache(maxsize=16)  # they were observed at one
+def _in_milliseconds(at: datetime) -> str:
+    return _instant(at, "milliseconds")

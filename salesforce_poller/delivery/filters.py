@@ -20,6 +20,9 @@ class Filters:
         self._settings = settings
         self._sink = sink
         self._when = None if settings.when is None else _condition(settings.when)
+        filters = (settings.orgs, settings.objects, settings.events, settings.changed, settings.when)
+        #: Whether it is sent all but alerts, as most are.
+        self._open = all(each is None for each in filters)
 
     def judge(self, event: Event) -> bool | Receipt:
         """Say whether the sink wants an event, or how it fails because ``when`` cannot tell.
@@ -33,6 +36,8 @@ class Filters:
 
     def sift(self, deliveries: Iterable[Delivery]) -> tuple[frozenset[int], dict[int, Receipt]]:
         """Return the positions that the sink does not want, and how those fail of which it cannot be told."""
+        if self._open:
+            return frozenset(each.position for each in deliveries if each.event.alert is not None), {}
         verdicts = {each.position: self.judge(each.event) for each in deliveries}
         unwanted = frozenset(position for position, verdict in verdicts.items() if verdict is False)
         return unwanted, {at: verdict for at, verdict in verdicts.items() if isinstance(verdict, Receipt)}

@@ -8,13 +8,13 @@ cursor.
 
 import heapq
 import random
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from salesforce_poller.delivery import retry, switch
-from salesforce_poller.delivery.breaker import THRESHOLD, Breaker
+from salesforce_poller.delivery.breaker import CLOSED, THRESHOLD, Breaker
 from salesforce_poller.model import Delivery, Ordering, Parked, Receipt, SinkState, Verdict
 
 _HELD = "waits for an earlier event of the same record"
@@ -22,6 +22,7 @@ _HELD = "waits for an earlier event of the same record"
 _UNTRIED = "was not tried yet"
 
 Lane = str | int
+_position = attrgetter("position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +47,22 @@ class Owed:
             return delivery.event.key
         return delivery.position if self.ordering is Ordering.NONE else ""
 
-    def fresh_lanes(self) -> dict[Lane, deque[Delivery]]:
+    def fresh_lanes(self) -> dict[Lane, list[Delivery]]:
         """Return what may be sent of the fresh events, by lane."""
         return self._lanes(self.fresh, set(self.blocked))
 
-    def lanes(self) -> dict[Lane, deque[Delivery]]:
+    def lanes(self) -> dict[Lane, list[Delivery]]:
         """Return what may be sent in this round, by lane."""
         return self.fresh_lanes() | self._lanes(self.due, set())
 
-    def _lanes(self, deliveries: Iterable[Delivery], held: set[Lane]) -> dict[Lane, deque[Delivery]]:
-        lanes: dict[Lane, deque[Delivery]] = {}
+    def _lanes(self, deliveries: Iterable[Delivery], held: set[Lane]) -> dict[Lane, list[Delivery]]:
+        lanes: dict[Lane, list[Delivery]] = {}
         for delivery in deliveries:
             lane = self.lane_of(delivery)
             if delivery.position in self.refused:
                 held.add(lane)
             elif delivery.position not in self.unwanted and lane not in held:
-                lanes.setdefault(lane, deque()).append(delivery)
+                lanes.setdefault(lane, []).append(delivery)
         return lanes
 
 
@@ -114,13 +115,15 @@ class Round:
         if self._over:
             return taken
         limit = 1 if self._strict else limit
+        if not self._alone and 1 < len(self._ready) <= limit and self._count_ready() <= limit:
+            return self._take_all()
         while self._ready and len(taken) < limit:
             if self._alone and self._lanes[self._ready[0][1]][0].attempts:
                 if taken:
                     break
                 limit = 1
             _, key = heapq.heappop(self._ready)
-            taken.append(self._lanes[key].popleft())
+            taken.append(self._lanes[key].pop(0))
             if len(taken) < limit:
                 self._make_ready(key)
         if limit > 1:  # what else these lanes have must wait for the answer
@@ -128,6 +131,18 @@ class Round:
             self._ready = [entry for entry in self._ready if entry[1] not in busy]
             heapq.heapify(self._ready)
         return taken
+
+    def _count_ready(self) -> int:
+        return sum(len(self._lanes[key]) for _, key in self._ready)
+
+    def _take_all(self) -> list[Delivery]:
+        """Return all that is ready: most rounds of a sink that takes large batches are one send."""
+        taken: list[Delivery] = []
+        for _, key in self._ready:
+            taken += self._lanes[key]
+            self._lanes[key] = []
+        self._ready = []
+        return sorted(taken, key=_position)
 
     def answer(self, sent: Sequence[Delivery], receipts: Sequence[Receipt], now: datetime) -> None:
         """Note the receipts of one send, one for each delivery and in the same order."""
@@ -145,6 +160,8 @@ class Round:
             else:
                 stopped.add(lane)
                 self._note_failure(delivery, receipt, now)
+            if receipt.verdict is Verdict.ACCEPTED and self.breaker is CLOSED:
+                continue
             # That a parked delivery fails again is no news about the sink; unless nothing else may be tried before it.
             if delivery.attempts == 0 or self._strict or receipt.verdict is Verdict.ACCEPTED:
                 threshold = 1 if self._strict else THRESHOLD
@@ -161,21 +178,26 @@ class Round:
         if self._in_vain and not self.accepted:
             self._state = switch.off_after_days(self._state, now)
         cursor = self._cursor()
+        over = self.accepted | self._owed.unwanted
         park = [
             self._park(delivery, give_up_after, now)
             for delivery in self._owed.fresh
-            if delivery.position <= cursor
-            and delivery.position not in self.accepted
-            and delivery.position not in self._owed.unwanted
+            if delivery.position not in over and delivery.position <= cursor
         ]
         failed = (delivery for delivery in self._owed.due if delivery.position in self._failures)
         return Closing(
             state=replace(self._state, cursor=cursor),
             park=park,
             again=[] if self._is_down else [self._park(delivery, give_up_after, now) for delivery in failed],
-            done=[each.position for each in self._owed.due if each.position in self.accepted | self._owed.unwanted],
-            filtered=sum(each.position <= cursor and each.position in self._owed.unwanted for each in self._owed.fresh),
+            done=[each.position for each in self._owed.due if each.position in over],
+            filtered=self._filtered(cursor),
         )
+
+    def _filtered(self, cursor: int) -> int:
+        unwanted = self._owed.unwanted
+        if not unwanted:
+            return 0
+        return sum(each.position <= cursor and each.position in unwanted for each in self._owed.fresh)
 
     @property
     def failed(self) -> int:
@@ -251,13 +273,13 @@ class Round:
         return cursor
 
 
-def _probes(owed: Owed, rng: random.Random) -> dict[Lane, deque[Delivery]]:
+def _probes(owed: Owed, rng: random.Random) -> dict[Lane, list[Delivery]]:
     """Choose the first delivery of up to three lanes: the oldest, the newest, and one at random between them.
 
     The oldest goes first, since a sink that is back takes it and nothing need be parked. The others are there for a
     sink that is up and refuses a whole row of bad records.
     """
     lanes = owed.fresh_lanes() or owed.lanes()
-    heads = sorted((lane[0] for lane in lanes.values()), key=lambda delivery: delivery.position)
+    heads = sorted((lane[0] for lane in lanes.values()), key=_position)
     middle = [rng.choice(heads[1:-1])] if len(heads) > 2 else []  # noqa: PLR2004  # first, last, and what lies between
-    return {owed.lane_of(delivery): deque([delivery]) for delivery in [*heads[:1], *middle, *heads[-1:]]}
+    return {owed.lane_of(delivery): [delivery] for delivery in [*heads[:1], *middle, *heads[-1:]]}

@@ -1,14 +1,31 @@
 """delivery/envelope.py: an event as a CloudEvent, read back by an independent library."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import orjson
-from builders import a_delivery
+import pytest
+from builders import a_delivery, an_event
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from salesforce_poller.delivery import envelope
-from salesforce_poller.model import Gap, Kind
+from salesforce_poller.delivery.projection import EVERYTHING, Projection
+from salesforce_poller.model import Alert, Delivery, Event, Gap, Kind
+from salesforce_poller.store import codec
+
+SINCE = datetime(2026, 11, 1, 12, 0, 0, 999_999, tzinfo=UTC)
+BARE: dict[str, Any] = {"record_id": None, "record": None, "changed": None, "previous": None}
+EVENTS: dict[str, Event] = {
+    **{kind: an_event(kind=kind) for kind in Kind},
+    "merged": an_event(kind=Kind.MERGED, merged_into="00Q5g00000SurvivEAV", changed_by=None),
+    "never read": an_event(kind=Kind.DELETED, **{**BARE, "record_id": "00Q5g00000AbCdEEAV"}),
+    "gap": an_event(kind=Kind.GAP, **BARE, gap=Gap("deletes", SINCE, SINCE, "it ends")),
+    "alert": an_event(kind=Kind.ALERT, **BARE, org="", object="", alert=Alert("crm", "gave_up", SINCE, 'why "so"')),
+    "empty": an_event(record={}, previous={}, changed=()),
+    "odd": an_event(id='a"b', object="Ünïcødé", record_id="\0\u2028", record={"a": [1.5, None, {"b": "🦄\n"}]}),
+}
 
 
 def test_an_update_is_written_exactly_as_promised() -> None:
@@ -81,3 +98,58 @@ def test_a_replay_is_written_as_promised_too() -> None:
     """What is added to a replay stands behind all that is there without it, so that the rest is the same text."""
     first, again = (envelope.dress(a_delivery(replay=replay)).body.decode() for replay in (False, True))
     assert again == first.removesuffix("}") + ',"replay":true}'
+
+
+def in_other_words(delivery: Delivery, event: Event) -> str:
+    """Write an event as it was always written, with another library."""
+    data: dict[str, Any] = {
+        "org": event.org or None,
+        "object": event.object or None,
+        "kind": str(event.kind),
+        "record_id": event.record_id,
+        "record": None if event.record is None else dict(event.record),
+        "changed": event.changed,
+        "previous": event.previous,
+        "merged_into": event.merged_into,
+        "changed_by": event.changed_by,
+        "observed_at": f"{event.observed_at:%Y-%m-%dT%H:%M:%S}.{event.observed_at.microsecond // 1000:03}Z",
+    }
+    for name, said in (("gap", event.gap), ("alert", event.alert)):
+        if said is not None:
+            data[name] = {
+                part: f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
+                for part in said.__slots__
+                for value in [getattr(said, part)]
+            }
+    about = "/".join(part for part in (event.object, event.record_id) if part)
+    whole = {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source,
+        "type": "salesforce-poller.alert" if event.alert else f"salesforce.{event.object}.{event.kind}",
+        "subject": f"sink/{event.alert.sink}" if event.alert else about,
+        "time": f"{event.time:%Y-%m-%dT%H:%M:%SZ}",
+        "datacontenttype": "application/json",
+        "partitionkey": event.record_id or event.object or event.source,
+        "sequence": f"{delivery.position:020}",
+        "data": data,
+        **({"replay": True} if delivery.replay else {}),
+    }
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("fields", [None, ["Status", "Owner.Name"]], ids=["all", "some"])
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_event_is_written_the_same_way(name: str, fields: list[str] | None, replay: bool) -> None:
+    """Of every kind, with all fields or some, replayed or not; whether anybody has read its fields yet or not."""
+    event, projection = EVENTS[name], Projection(fields)
+    stored = codec.glance(codec.dump_event(event, codec.Texts().of(event.record)))
+    for each in (event, stored, codec.as_read(event, codec.Texts().of(event.record))):
+        delivery = Delivery("crm", 42, each, replay=replay)
+        expected = in_other_words(delivery, projection.of(event))
+        assert envelope.dress(delivery, projection).body.decode() == expected
+        if fields is None:
+            assert envelope.dress(delivery, EVERYTHING) == envelope.dress(delivery)
+        attributes = envelope.dress(delivery, projection).attributes
+        assert attributes == {name: each for name, each in json.loads(expected).items() if name != "data"}

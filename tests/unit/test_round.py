@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from builders import NOON, a_delivery
+from hypothesis import given
+from hypothesis import strategies as st
 
 from salesforce_poller.delivery.breaker import THRESHOLD, Breaker
 from salesforce_poller.delivery.round import Closing, Owed, Round
@@ -370,6 +372,22 @@ def five_days_of_failures(keys: str = "", breaker: Breaker | None = None, **owed
     """Return a round of a sink that has only failed for five days."""
     state = SinkState("crm", 10, failing_since=NOON - timedelta(days=5), last_error="HTTP 500")
     return Round(state, Owed(fresh=fresh(keys), **owed), breaker or Breaker(), random.Random(1))
+
+
+@given(st.text("ABCDE", min_size=1, max_size=12), st.lists(st.integers(1, 9), min_size=1), st.sampled_from(Ordering))
+def test_a_round_that_fits_in_one_send_is_taken_as_any_other(keys: str, limits: list[int], ordering: Ordering) -> None:
+    """At once rather than one by one, and the same; also beside other sends, which are answered now and then."""
+    owed = Owed(fresh=fresh(keys), ordering=ordering)
+    books = [Round(SinkState("crm", 10), owed, Breaker(), random.Random(1), alone=alone) for alone in (False, True)]
+    out: list[list[Delivery]] = []
+    for number, limit in enumerate(limits):
+        at_once, one_by_one = (book.take(limit) for book in books)
+        assert at_once == one_by_one
+        out.append(at_once)
+        if number % 2:
+            sent = out.pop(0)
+            for book in books:
+                book.answer(sent, [YES] * len(sent), NOON)
 
 
 def test_five_days_of_nothing_but_failures_switch_a_sink_off() -> None:
