@@ -34,7 +34,8 @@ def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
     record = data["record"]
     if type(record) is codec.Unread:  # what ``orjson`` would ask for, for every event
         data["record"] = orjson.Fragment(record.text)
-    return Dressed(attributes, orjson.dumps(_whole(attributes, data), default=codec.as_it_stands))
+    body = orjson.dumps(_whole(attributes, data), default=codec.as_it_stands)
+    return Dressed(attributes, codec.compact(body))
 
 
 def _whole(attributes: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class Unread(Mapping[str, Any]):
 
     __slots__ = ("_read", "text")
 
-    def __init__(self, text: str) -> None:
-        #: JSON.
+    def __init__(self, text: bytes | str) -> None:
+        #: JSON; as bytes where it was written just now.
         self.text = text
         self._read: Fields | None = None
 
@@ -46,7 +46,12 @@ class Unread(Mapping[str, Any]):
 
 def packed(fields: Fields) -> Unread:
     """Write a record's fields, for whoever stores them: as text they take half the memory."""
-    return Unread(orjson.dumps(fields, default=as_it_stands).decode())
+    return Unread(compact(orjson.dumps(fields, default=as_it_stands)))
+
+
+def compact(written: bytes) -> bytes:
+    """Return a copy of what orjson wrote, for whoever keeps many: orjson's own stays as large as its buffer, 8 KB."""
+    return bytes(memoryview(written))
 
 
 def as_it_stands(value: Any) -> orjson.Fragment:
@@ -56,7 +61,7 @@ def as_it_stands(value: Any) -> orjson.Fragment:
     raise TypeError(f"{type(value).__name__} is nothing that an event is made of")
 
 
-def dump_event(event: Event, fields: str | None) -> str:
+def dump_event(event: Event, fields: bytes | None) -> bytes:
     """Write an event; ``fields`` is its record's, written by :class:`Texts`."""
     head = {
         "id": event.id,
@@ -74,8 +79,8 @@ def dump_event(event: Event, fields: str | None) -> str:
         "gap": event.gap,
         "alert": event.alert,
     }
-    written = orjson.dumps(head).decode()
-    return written if fields is None else f"{written}\n{fields}"
+    written = orjson.dumps(head)
+    return written if fields is None else b"%b\n%b" % (written, fields)
 
 
 def load_event(body: str) -> Event:
@@ -112,7 +117,7 @@ def _event(head: str, record: Fields | None) -> Event:
     )
 
 
-def as_read(event: Event, fields: str | None) -> Event:
+def as_read(event: Event, fields: bytes | None) -> Event:
     """Return an event as :func:`glance` finds it once it is written, with ``fields`` as its record's text."""
     previous = event.previous
     return Event(
@@ -139,17 +144,17 @@ class Texts:
     """What fields were written as, once for all who write the same ones: a page's events and its sightings."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Fields, str]] = {}
+        self._known: dict[int, tuple[Fields, bytes]] = {}
 
-    def of(self, fields: Fields | None) -> str | None:
-        """Write a record's fields, or say how they were written; null stays null."""
+    def of(self, fields: Fields | None) -> bytes | None:
+        """Write a record's fields (JSON, UTF-8), or say how they were written; null stays null."""
         if fields is None:
             return None
         if isinstance(fields, Unread):
-            return fields.text
+            return fields.text.encode() if isinstance(fields.text, str) else fields.text
         if known := self._known.get(id(fields)):
             return known[1]
-        text = orjson.dumps(fields, default=as_it_stands).decode()
+        text = compact(orjson.dumps(fields, default=as_it_stands))
         self._known[id(fields)] = fields, text  # kept with it, so that nothing else can have its place in memory
         return text
 

@@ -1,8 +1,8 @@
 """Many rows at once, past SQLAlchemy's work on each of their values: a page of thousands of rows is worth it.
 
 :func:`insert` hands tuples to the driver as they are, so they hold what the database holds: an instant as
-``tables.py:milliseconds`` has it. :func:`among` looks for many values with a statement that is the same for any number
-of them. Both speak SQLite and PostgreSQL.
+``tables.py:milliseconds`` has it; long texts are bytes, UTF-8. :func:`among` looks for many values with a statement
+that is the same for any number of them. Both speak SQLite and PostgreSQL.
 """
 
 import functools
@@ -41,9 +41,12 @@ async def insert(
     """
     coming = iter(rows)
     said = connection.dialect, table, tuple(key), tuple(change)
+    texts = _texts(table)
     while some := list(islice(coming, _AT_ONCE)):
         if connection.dialect.name == "sqlite":
             some = await _insert_whole(connection, said, some)
+        elif texts:
+            some = [_decoded(row, texts) for row in some]
         if some:
             await connection.exec_driver_sql(_insertion(*said), some)
 
@@ -72,15 +75,33 @@ async def _insert_whole(connection: AsyncConnection, said: _Insertion, rows: lis
 
 
 @functools.lru_cache(maxsize=32)
+def _texts(table: Table) -> tuple[int, ...]:
+    """Return the places of long texts."""
+    return tuple(place for place, column in enumerate(table.columns) if isinstance(column.type, Text))
+
+
+def _decoded(row: Row, texts: Sequence[int]) -> Row:
+    values = list(row)
+    for place in texts:
+        if isinstance(values[place], bytes):
+            values[place] = values[place].decode()
+    return tuple(values)
+
+
+@functools.lru_cache(maxsize=32)
 def _insertion(dialect: Dialect, table: Table, key: Sequence[str], change: Sequence[str], rows: int = 1) -> str:
     """Write the statement as the driver takes it: with a place for each of the table's columns, in their order.
 
     Those of several rows are SQLite's; SQLAlchemy compiles that of one, and would be slow with thousands of places.
+    SQLite makes texts of bytes itself: of a ``str`` with other letters than ASCII's the driver would make them first,
+    and Python would keep both.
     """
     made = statement_for(dialect.name, table, key=key, change=change) if key else table.insert()
     text = str(made.compile(dialect=dialect, column_keys=[each.name for each in table.columns]))
-    if rows == 1:
+    if dialect.name != "sqlite":
         return text
-    head, values, tail = text.partition(f"({', '.join('?' * len(table.columns))})")
-    assert values, "SQLite's places are question marks"
-    return head + ", ".join([values] * rows) + tail
+    head, places, tail = text.partition(f"({', '.join('?' * len(table.columns))})")
+    assert places, "SQLite's places are question marks"
+    texts = _texts(table)
+    one = f"({', '.join('CAST(? AS TEXT)' if place in texts else '?' for place in range(len(table.columns)))})"
+    return head + ", ".join([one] * rows) + tail

@@ -1,6 +1,7 @@
 """store/codec.py: what is written of an event is read again, in full or at a glance; also what older versions wrote."""
 
 import json
+import sys
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ FIELDS = {"Id": "00Q5g00000AbCdEEAV", "Name": "Zoë\nMüller", "Owner": {"Name":
 
 def written(event: Event) -> str:
     """What the store has of an event."""
-    return codec.dump_event(event, codec.Texts().of(event.record))
+    return codec.dump_event(event, codec.Texts().of(event.record)).decode()
 
 
 @pytest.mark.parametrize("record", [FIELDS, {}, None])
@@ -36,7 +37,7 @@ def test_what_an_older_version_wrote_is_read() -> None:
 def test_fields_pass_through_unread() -> None:
     """What is dumped again is the very text that was stored."""
     text = '{"Id": "00Q5g00000AbCdEEAV",   "Odd": 1e2}'
-    event = codec.glance(codec.dump_event(an_event(), text))
+    event = codec.glance(codec.dump_event(an_event(), text.encode()).decode())
     assert isinstance(event.record, codec.Unread)
     assert orjson.dumps({"record": event.record}, default=codec.as_it_stands).decode() == f'{{"record":{text}}}'
     assert event.record["Odd"] == 100.0
@@ -52,6 +53,15 @@ def test_the_same_fields_are_written_once() -> None:
     assert texts.of(alike) is not first
     assert texts.of(None) is None
     assert json.loads(first or "") == FIELDS
+
+
+def test_fields_that_were_put_away_are_small_and_written_as_they_are() -> None:
+    """What orjson writes keeps the buffer it was written in, several times as large."""
+    away = codec.packed(FIELDS)
+    assert away == FIELDS
+    assert codec.Texts().of(away) is away.text
+    assert sys.getsizeof(away.text) < 1_000
+    assert codec.compact(b"text") == b"text"
 
 
 def test_nothing_else_passes_for_fields() -> None:
