@@ -72,7 +72,7 @@ def _ours(org: Canned, folder: Path) -> Told:
 
 
 async def _daemon(org: Canned, folder: Path) -> Told:
-    lean.import_structlog()  # as ``__main__.py`` does
+    lean.import_libraries()  # as ``__main__.py`` does
     from salesforce_poller import app, config, telemetry
     from salesforce_poller.model import DispatchReport, Watermarks
 

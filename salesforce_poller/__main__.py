@@ -14,7 +14,7 @@ def main() -> None:
     """
     if sys.argv[1:2] == ["run"] and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    lean.import_structlog()
+    lean.import_libraries()
     gc.disable()  # of what is imported nothing goes away again: looking through all of it takes a tenth of the time
     from salesforce_poller import cli  # noqa: PLC0415  # takes a while, in which the signal would end the program
 
