@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, Update, delete, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, Update, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import StoreError, StoreWentBack
@@ -79,7 +79,7 @@ class Outbox:
             StoreError: it was never seen by :meth:`ensure_sinks`.
         """
         async with self._database.read() as connection:
-            return await _state(connection, name)
+            return (await _state(connection, name))[0]
 
     async def standing(self, sink: str, now: datetime, ordering: Ordering, *, tried: int, untried: int) -> Standing:
         """Return where a sink stands and what of its parked deliveries may be tried now, in one look.
@@ -91,9 +91,8 @@ class Outbox:
             StoreError: it was never seen by :meth:`ensure_sinks`.
         """
         async with self._database.read() as connection:
-            state = await _state(connection, sink)
-            alive = select(exists().where(parked.c.sink == sink, ~parked.c.dead))
-            if state.paused or not (await connection.execute(alive)).scalar_one():
+            state, alive = await _state(connection, sink)
+            if state.paused or not alive:
                 return Standing(state, parked=False, due=[])
             due: list[Delivery] = []
             for query in parking.due(sink, now, ordering, tried=tried, untried=untried):
@@ -121,11 +120,9 @@ class Outbox:
         """
         if after is not None and (handed := self._database.fresh.behind(after, limit, sink)):
             return handed
-        cursor = select(sinks.c.cursor).where(sinks.c.name == sink).scalar_subquery()
-        query = select(events.c.position, events.c.body)
-        query = query.where(events.c.position > (cursor if after is None else after))
+        behind = (_BEHIND_SINK, {"sink": sink}) if after is None else (_BEHIND, {"after": after})
         async with self._database.read() as connection:
-            rows = await connection.execute(query.order_by(events.c.position).limit(limit))
+            rows = await connection.execute(behind[0], {**behind[1], "most": limit})
             return [Delivery(sink, position, codec.glance(body)) for position, body in rows]
 
     async def blocked(self, sink: str, record_keys: Collection[str]) -> set[str]:
@@ -172,7 +169,7 @@ class Outbox:
         """
         async with self._database.write() as connection:
             # First: it locks the row, so that nobody replays meanwhile.
-            if (await connection.execute(_update_sink(state))).rowcount == 0:
+            if (await connection.execute(*_update_sink(state))).rowcount == 0:
                 raise StoreWentBack(
                     f"the store ends before what {state.name!r} was sent: it went back to an earlier state"
                 )
@@ -279,13 +276,36 @@ class Outbox:
             self._database.ring(connection, *((Bell.PAUSED, sink) if why else (Bell.OWED,)))
 
 
-async def _state(connection: AsyncConnection, name: str) -> SinkState:
-    row: Row[Any] | None = (await connection.execute(select(sinks).where(sinks.c.name == name))).one_or_none()
+# Statements of every round are made once: SQLAlchemy takes longer to make one than the database to answer it.
+_mine = sinks.c.name == bindparam("sink")
+_STATE = select(sinks, exists().where(parked.c.sink == sinks.c.name, ~parked.c.dead).label("alive")).where(_mine)
+_ordered = select(events.c.position, events.c.body).order_by(events.c.position).limit(bindparam("most"))
+_BEHIND = _ordered.where(events.c.position > bindparam("after"))
+_BEHIND_SINK = _ordered.where(events.c.position > select(sinks.c.cursor).where(_mine).scalar_subquery())
+# A cursor beyond the end would pass over the events to come.
+_end = select(counters.c.last).where(counters.c.name == EVENTS).scalar_subquery()
+_PASS = (
+    update(sinks)
+    .where(_mine, _end >= bindparam("reached"))
+    .values(
+        cursor=bindparam("reached"),
+        failing_since=bindparam("failing"),
+        down_since=bindparam("down"),
+        last_error=bindparam("error"),
+    )
+)
+_PASS_AND_PAUSE = _PASS.values(paused=bindparam("why"))
+
+
+async def _state(connection: AsyncConnection, name: str) -> tuple[SinkState, bool]:
+    """Return where a sink stands, and whether anything is parked for it that is not dead."""
+    row: Row[Any] | None = (await connection.execute(_STATE, {"sink": name})).one_or_none()
     if row is None:
         raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
-    return SinkState(
+    state = SinkState(
         row.name, row.cursor, row.paused, row.paused_by_person, row.failing_since, row.last_error, row.down_since
     )
+    return state, row.alive
 
 
 async def _cursor_at(connection: AsyncConnection, start: Start) -> int:
@@ -315,15 +335,12 @@ def _prunable(dialect: str, before: datetime, names: Collection[str]) -> Select[
     return query.order_by(events.c.position)
 
 
-def _update_sink(state: SinkState) -> Update:
-    values: dict[str, Any] = {
-        "cursor": state.cursor,
-        "failing_since": state.failing_since,
-        "down_since": state.down_since,
-        "last_error": state.last_error,
+def _update_sink(state: SinkState) -> tuple[Update, dict[str, Any]]:
+    said = {
+        "sink": state.name,
+        "reached": state.cursor,
+        "failing": state.failing_since,
+        "down": state.down_since,
+        "error": state.last_error,
     }
-    if state.paused:
-        values["paused"] = state.paused
-    # A cursor beyond the end would pass over the events to come.
-    end = select(counters.c.last).where(counters.c.name == EVENTS).scalar_subquery()
-    return update(sinks).where(sinks.c.name == state.name, end >= state.cursor).values(values)
+    return (_PASS_AND_PAUSE, {**said, "why": state.paused}) if state.paused else (_PASS, said)
