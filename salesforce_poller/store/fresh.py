@@ -35,7 +35,7 @@ class Fresh:
         self._limit = size
         self._first = 0
         self._events: list[Event] = []
-        self._size = 0
+        self._sizes: list[int] = []
 
     def add(self, appended: Appended) -> None:
         """Keep events that are on disk; those before them go, oldest first, when they become too many.
@@ -49,11 +49,11 @@ class Fresh:
             self._first = appended.first
         new = [codec.as_read(event, appended.texts.of(event.record)) for event in appended.events]
         self._events += new
-        self._size += sum(map(_size, new))
-        over, size = max(0, len(self._events) - self._most), self._size
-        size -= sum(map(_size, self._events[:over]))
+        self._sizes += map(_size, new)
+        over = max(0, len(self._events) - self._most)
+        size = sum(self._sizes[over:])
         while size > self._limit:
-            size -= _size(self._events[over])
+            size -= self._sizes[over]
             over += 1
         self._drop(over)
 
@@ -73,8 +73,8 @@ class Fresh:
         self._drop(len(self._events))
 
     def _drop(self, count: int) -> None:
-        self._size -= sum(map(_size, self._events[:count]))
         del self._events[:count]
+        del self._sizes[:count]
         self._first += count
 
 
