@@ -3,7 +3,7 @@
 What we ask for, what the org returned, what changed, what we owe and what the sink said. Beside them their small
 companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time), Gap (what may have
 been missed), Alert (what is wrong with a sink), Duty and Lease (what a process works for). All are frozen values on the
-ground floor: every room may know them, they know only ``errors.py`` and ``value.py``; their path is drawn in ``app.py``.
+ground floor: every room may know them, they know ``errors.py`` and ``value.py`` only; ``app.py`` draws their path.
 """
 
 from bisect import bisect_left

@@ -23,32 +23,29 @@ _ALERT_TYPE = "salesforce-poller.alert"
 _KINDS = {kind: kind.value for kind in Kind}
 
 
-def cloudevent(delivery: Delivery) -> dict[str, Any]:
+def cloudevent(delivery: Delivery, projection: Projection = EVERYTHING) -> dict[str, Any]:
     """Return the event as a CloudEvent. A consumer tells repeats by ``source`` and ``id``."""
-    return _whole(_attributes(delivery), _data(delivery.event))
+    whole = _attributes(delivery)
+    whole["data"] = _data(projection.of(delivery.event))
+    if delivery.replay:
+        whole["replay"] = True  # an extension; behind the data, where it always stood
+    return whole
 
 
 def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
     """Return the event as sinks take it, with the fields that this one asks for."""
-    attributes, data = _attributes(delivery), _data(projection.of(delivery.event))
-    record = data["record"]
-    if type(record) is codec.Unread:  # what ``orjson`` would ask for, for every event
-        data["record"] = orjson.Fragment(record.text)
-    body = orjson.dumps(_whole(attributes, data), default=codec.as_it_stands)
-    return Dressed(attributes, codec.compact(body))
-
-
-def _whole(attributes: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """Put the data where it always stood: behind all attributes but that of a replay."""
-    whole = {**attributes, "data": data}
-    if "replay" in whole:
-        whole["replay"] = whole.pop("replay")
-    return whole
+    whole = cloudevent(delivery, projection)
+    record = whole["data"]["record"]
+    if type(record) is codec.Unread:  # what ``orjson`` would have to ask for
+        whole["data"]["record"] = orjson.Fragment(record.text)
+    body = orjson.dumps(whole, default=codec.as_it_stands)
+    del whole["data"]
+    return Dressed(whole, codec.compact(body))
 
 
 def _attributes(delivery: Delivery) -> dict[str, Any]:
     event = delivery.event
-    attributes: dict[str, Any] = {
+    return {
         "specversion": "1.0",
         "id": event.id,
         "source": event.source,
@@ -59,9 +56,6 @@ def _attributes(delivery: Delivery) -> dict[str, Any]:
         "partitionkey": event.key,
         "sequence": str(delivery.position).zfill(_SEQUENCE_DIGITS),
     }
-    if delivery.replay:
-        attributes["replay"] = True
-    return attributes
 
 
 def _subject(event: Event) -> str:

@@ -67,7 +67,7 @@ class File(Sink[FileSettings]):
     @property
     def batch(self) -> int:
         """One fsync for many lines, and one round of the dispatcher."""
-        return 2000
+        return 2_000
 
     async def send(self, events: Sequence[Dressed]) -> list[Receipt]:
         """Append the events. What is written together is accepted together; behind a failure nothing is written."""

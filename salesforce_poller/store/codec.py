@@ -120,23 +120,23 @@ def _event(head: str, record: Fields | None) -> Event:
 def as_read(event: Event, fields: bytes | None) -> Event:
     """Return an event as :func:`glance` finds it once it is written, with ``fields`` as its record's text."""
     previous = event.previous
-    return Event(
-        id=event.id,
-        kind=event.kind,
-        org=event.org,
-        source=event.source,
-        object=event.object,
-        record_id=event.record_id,
-        time=event.time,
-        observed_at=event.observed_at,
-        record=None if fields is None else Unread(fields),
-        changed=None if event.changed is None else tuple(event.changed),
+    return Event(  # in the order of its fields, which takes half as long as by their names
+        event.id,
+        event.kind,
+        event.org,
+        event.source,
+        event.object,
+        event.record_id,
+        event.time,
+        event.observed_at,
+        None if fields is None else Unread(fields),
+        None if event.changed is None else tuple(event.changed),
         # Values of any type; JSON knows fewer of them.
-        previous=None if previous is None else orjson.loads(orjson.dumps(previous)),
-        merged_into=event.merged_into,
-        changed_by=event.changed_by,
-        gap=event.gap,
-        alert=event.alert,
+        None if previous is None else orjson.loads(orjson.dumps(previous)),
+        event.merged_into,
+        event.changed_by,
+        event.gap,
+        event.alert,
     )
 
 
