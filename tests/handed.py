@@ -14,7 +14,7 @@ from salesforce_poller.store.tables import events
 def kept(store: Store) -> list[Delivery]:
     """Return all that is in memory."""
     fresh: Any = store._database.fresh
-    return list(fresh.behind(fresh._first - 1, 10**6, "crm"))
+    return [Delivery("crm", position, event) for position, event in enumerate(fresh._events, fresh._first)]
 
 
 async def on_disk(store: Store) -> list[Delivery]:

@@ -36,6 +36,8 @@ class Fresh:
         self._first = 0
         self._events: list[Event] = []
         self._sizes: list[int] = []
+        #: Up to where each sink has come that ever asked.
+        self._passed: dict[str, int] = {}
 
     def add(self, appended: Appended) -> None:
         """Keep events that are on disk; those before them go, oldest first, when they become too many.
@@ -58,14 +60,19 @@ class Fresh:
         self._drop(over)
 
     def behind(self, position: int, limit: int, sink: str) -> list[Delivery]:
-        """Return the first events behind a position, owed to a sink; none where only the database knows."""
+        """Return the first events behind a position, owed to a sink; none where only the database knows.
+
+        What all have come past goes: memory is for what is under way.
+        """
+        self._passed[sink] = position
+        self.forget(min(self._passed.values()))
         at = position + 1 - self._first
         if at < 0:
             return []
         return [Delivery(sink, each, event) for each, event in enumerate(self._events[at : at + limit], position + 1)]
 
     def forget(self, through: int) -> None:
-        """Let go of what is deleted up to a position."""
+        """Let go of everything up to a position."""
         self._drop(min(max(0, through + 1 - self._first), len(self._events)))
 
     def clear(self) -> None:

@@ -100,6 +100,7 @@ async def test_an_event_that_cannot_be_written_is_not_handed_on(store: Store) ->
 async def test_sinks_read_where_they_are(store: Store) -> None:
     """From memory as far as it goes back, else from disk; and on from there."""
     bounded(store, most=3)
+    await store.outbox.read("crm", 1, after=0)
     await happen(store, some(1, 5))
     assert positions(store) == [3, 4, 5]
     for after in range(7):
@@ -107,6 +108,19 @@ async def test_sinks_read_where_they_are(store: Store) -> None:
         assert [each.position for each in read] == [one for one in (after + 1, after + 2) if one <= 5]
         assert {each.sink for each in read} <= {"log"}
     assert [each.position for each in await store.outbox.read("crm", 9)] == [1, 2, 3, 4, 5]
+
+
+async def test_what_all_have_come_past_is_let_go(store: Store) -> None:
+    """But not before the slowest of them asks for what follows; who asks for it again finds it on disk."""
+    for sink in ("crm", "log"):
+        assert await store.outbox.read(sink, 9, after=0) == []
+    await happen(store, some(1, 4))
+    for sink, after, left in (("crm", 3, [1, 2, 3, 4]), ("log", 2, [3, 4]), ("log", 4, [4]), ("crm", 4, [])):
+        await store.outbox.read(sink, 9, after=after)
+        assert positions(store) == left
+    await happen(store, some(5, 6))
+    assert positions(store) == [5, 6]
+    assert [each.position for each in await store.outbox.read("crm", 9, after=2)] == [3, 4, 5, 6]
 
 
 async def test_the_oldest_go_when_they_are_too_many_or_too_large(store: Store) -> None:
