@@ -19,13 +19,13 @@ import structlog
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import LimitReached, PollerError
 from salesforce_poller.polling import forecast, pace
+from salesforce_poller.polling.ledger import DAY_OF_MINUTES, Ledger, oldest
 from salesforce_poller.polling.settings import Allowance, FeedSettings
 from salesforce_poller.salesforce.usage import Usage
 from salesforce_poller.store.calls import Calls, OrgState, minute_of, start_of
 
 log = structlog.get_logger()
 
-_DAY_OF_MINUTES = 24 * 60
 #: The org is nearly out from here on, and well again below that (shares of its allocation).
 _NEARLY_OUT, _WELL_AGAIN = 0.95, 0.90
 #: How long what the header said counts; it lags and goes backwards, so the highest of a while is believed.
@@ -75,8 +75,10 @@ class Budget:
         self._rng = rng
         #: Told of each call that is admitted: to which org, and its kind.
         self._called = called
-        self._made: dict[int, int] = {}
+        self._made = Ledger({})
         self._on_disk: dict[int, int] = {}
+        #: The minute of the latest write.
+        self._written_in = 0
         #: What an earlier process left in the ledger.
         self._inherited: dict[int, int] = {}
         self._writing = asyncio.Lock()
@@ -90,8 +92,9 @@ class Budget:
 
     async def open(self) -> None:
         """Read the ledger."""
-        self._made, self._noted = await self._calls.ledger(self._org, self._oldest())
-        self._on_disk, self._inherited = dict(self._made), dict(self._made)
+        found, self._noted = await self._calls.ledger(self._org, oldest(self._minute()))
+        self._made, self._on_disk, self._inherited = Ledger(found), dict(sorted(found.items())), dict(found)
+        self._written_in = max(found, default=0)
         if self._noted.allowed:
             self._usage = Usage(self._noted.used or 0, self._noted.allowed)
         self.reconsider()
@@ -121,13 +124,8 @@ class Budget:
     @property
     def spent(self) -> int:
         """How many calls we made in the last 24 hours, or a minute more."""
-        oldest, present = self._oldest(), minute_of(self._clock.now())
-        for minute in [minute for minute in self._made if minute < oldest]:
-            del self._made[minute]
-        # The machine's clock was set back: these are no younger than now, and would count until it gets there.
-        for minute in [minute for minute in self._made if minute > present]:
-            self._made[present] = self._made.get(present, 0) + self._made.pop(minute)
-        return sum(self._made.values())
+        self._made.tidy(self._minute())
+        return self._made.sum
 
     @property
     def resting(self) -> bool:
@@ -155,13 +153,15 @@ class Budget:
         if spent >= limit:
             self._rest(self._until_one_comes_back(), f"api_budget is spent: {spent} of {limit} calls in 24 hours")
             raise LimitReached(f"api_budget is spent ({spent} of {limit} calls); {kind} was not asked", daily=True)
-        minute = minute_of(self._clock.now())
-        self._made[minute] = self._made.get(minute, 0) + 1
+        minute = self._minute()
+        self._made.tidy(minute)
+        self._made.add(minute)
         async with self._writing:  # who comes while a lot is written waits for it
-            count = self._made.get(minute, 0)
-            if count > self._on_disk.get(minute, 0):
+            if self._made.get(minute, 0) > self._on_disk.get(minute, 0):
+                await self._clock.sleep(0)  # who asks at the same moment is written down in the same transaction
+                count = self._made.get(minute, 0)
                 ours = max(1, count - self._inherited.get(minute, 0))
-                await self._write({**self._inexact(), minute: count + min(ours - 1, _LARGEST_LOT)})
+                await self._write({**self._exactly(), minute: count + min(ours - 1, _LARGEST_LOT)})
         self._called(self._org, kind)
 
     def heard(self, usage: Usage | None, error: PollerError | None) -> None:
@@ -259,23 +259,27 @@ class Budget:
 
     def _until_one_comes_back(self) -> float:
         """Return the seconds until the oldest call of the ledger no longer counts."""
-        oldest = min((minute for minute, calls in self._made.items() if calls), default=minute_of(self._clock.now()))
-        comes_back = start_of(oldest + _DAY_OF_MINUTES + 1)
+        first = min((minute for minute, calls in self._made.items() if calls), default=self._minute())
+        comes_back = start_of(first + DAY_OF_MINUTES + 1)
         return max(60.0, (comes_back - self._clock.now()).total_seconds())
 
-    def _oldest(self) -> int:
-        """Return the oldest minute that still counts; one more than a day, since both ends are cut off."""
-        return minute_of(self._clock.now()) - _DAY_OF_MINUTES
+    def _minute(self) -> int:
+        return minute_of(self._clock.now())
 
-    def _inexact(self) -> dict[int, int]:
-        """Return the exact counts of minutes for which more was written beforehand."""
-        return {minute: calls for minute, calls in self._made.items() if self._on_disk.get(minute) != calls}
+    def _exactly(self) -> dict[int, int]:
+        """Return the exact counts of minutes for which more was written beforehand, or less."""
+        return {minute: self._made[minute] for minute in self._made.changed if minute in self._made}
 
     async def _write(self, made: dict[int, int]) -> None:
         if not made:
             return
-        oldest, present = self._oldest(), minute_of(self._clock.now())
-        await self._calls.put(self._org, made, kept=range(oldest, present + 1))
+        present = self._minute()
+        kept = range(oldest(present), present + 1)
+        await self._calls.put(self._org, made, kept=kept)
         self._on_disk |= made
-        for minute in [minute for minute in self._on_disk if not oldest <= minute <= present]:
-            del self._on_disk[minute]
+        self._made.changed = {each for each in self._made.changed if self._made.get(each) != self._on_disk.get(each)}
+        if present < self._written_in:  # the machine's clock was set back
+            self._on_disk = {minute: calls for minute, calls in self._on_disk.items() if minute in kept}
+        while self._on_disk and (first := next(iter(self._on_disk))) < kept.start:
+            del self._on_disk[first]
+        self._written_in = present

@@ -300,10 +300,14 @@ class Feed:
 
         What a sweep has read of its window need not be read again by the next one, should this one not get to its end.
         """
-        opened_at, highest = first.at if first else self._org.server_now(), marks.seen_through
-        opened = follow(
-            self._org, window, proven_before=proven_before, first=first.taken() if first else None, ahead=True
-        )
+        if first is None:
+            at = self._org.server_now()
+            first = Opening(at, await self._org.first_page(window))
+        if first.is_empty:  # most polls: there is nothing to follow, to compare or to take in
+            await self._intake.commit(marks)
+            return marks
+        opened_at, highest = first.at, marks.seen_through
+        opened = follow(self._org, window, proven_before=proven_before, first=first.taken(), ahead=True)
         passed = None
         try:
             async with aclosing(opened) as steps:

@@ -40,6 +40,11 @@ class Opening:
     at: datetime
     page: Page | PollerError | None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is the whole window, without a row in it."""
+        return isinstance(self.page, Page) and not self.page.records and self.page.next_url is None
+
     def taken(self) -> Page | PollerError | None:
         """Return the page and let go of it: whoever reads on must not hold it all the time."""
         page, self.page = self.page, None

@@ -46,6 +46,8 @@ class Spells:
 
     def worked(self, org: str, object_name: str | None = None) -> list[Spell]:
         """Note that an org answers, and a feed works; returns the spells that are over."""
+        if not self._open:
+            return []
         found = [self._open.pop((org, concerned), None) for concerned in dict.fromkeys((None, object_name))]
         return [spell for spell in found if spell]
 

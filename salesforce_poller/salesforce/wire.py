@@ -76,7 +76,8 @@ def expected_shape() -> Iterator[None]:
 @expected_shape()
 def read_page(answer: Any, window: Window) -> Page:
     """Read one page of a query's answer."""
-    return Page(read_records(answer["records"], window), None if answer["done"] else answer["nextRecordsUrl"])
+    rows = answer["records"]
+    return Page(() if rows == [] else read_records(rows, window), None if answer["done"] else answer["nextRecordsUrl"])
 
 
 def read_records(rows: Iterable[dict[str, Any]], window: Window) -> tuple[Record, ...]:
