@@ -83,6 +83,8 @@ class PollLog:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._spells = Spells()
+        #: Bound once: most turns have nothing to say at the level that is set, and each look at it would bind anew.
+        self._log = log.bind()
 
     def polled(self, report: PollReport | PollFailure) -> None:
         """Tell of one turn of a feed."""
@@ -94,7 +96,7 @@ class PollLog:
         if report.half:
             self._failed(report.half, "feed.sweep_failed")
         event = f"feed.{report.turn}"
-        log.debug(event, org=report.org, object=report.object, rows=report.rows, **report.kinds)
+        self._log.debug(event, org=report.org, object=report.object, rows=report.rows, **report.kinds)
 
     def forget(self, org: str) -> None:
         """Forget what was told of an org: it is stopped, or was begun anew."""

@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Executable, bindparam, delete, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import calls, orgs
 from salesforce_poller.store.together import Make, Row
-from salesforce_poller.store.upsert import upsert
+from salesforce_poller.store.upsert import statement_for
 
 _MINUTE = timedelta(minutes=1)
 #: Minutes after which old minutes are forgotten.
@@ -108,14 +107,14 @@ def _state(row: Any) -> OrgState:
     return OrgState(**{key: value for key, value in row._asdict().items() if key != "name"})
 
 
-def _made(connection: AsyncConnection) -> Executable:
-    return upsert(connection, calls, key=["org", "minute"], change=["calls"])
+def _made(dialect: str) -> Executable:
+    return statement_for(dialect, calls, key=["org", "minute"], change=["calls"])
 
 
-def _others(_connection: AsyncConnection) -> Executable:
+def _others(_dialect: str) -> Executable:
     old_or_to_come = or_(calls.c.minute < bindparam("first"), calls.c.minute >= bindparam("end"))
     return delete(calls).where(calls.c.org == bindparam("of_org"), old_or_to_come)
 
 
-def _stands(connection: AsyncConnection) -> Executable:
-    return upsert(connection, orgs, key=["name"], change=[one.name for one in fields(OrgState)])
+def _stands(dialect: str) -> Executable:
+    return statement_for(dialect, orgs, key=["name"], change=[one.name for one in fields(OrgState)])

@@ -19,7 +19,7 @@ from salesforce_poller.errors import StoreAway, StoreError, capped
 from salesforce_poller.store import schema
 from salesforce_poller.store.bells import Bell, Bells, Ring
 from salesforce_poller.store.fresh import Appended, Fresh
-from salesforce_poller.store.together import Make, Row, Together
+from salesforce_poller.store.together import Make, Row, Take, Together
 
 
 class Door(Protocol):
@@ -40,6 +40,10 @@ class Door(Protocol):
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Begin a transaction that is on disk when the block is left."""
+        ...
+
+    async def write_lots(self, take: Take) -> bool:
+        """Write these statements in a transaction of their own; False where that is no cheaper than :meth:`writing`."""
         ...
 
     def take_turns(self, connection: Connection) -> None:
@@ -96,7 +100,7 @@ class Database:
         self._proof = proof
         #: By transaction.
         self._afterwards: dict[AsyncConnection, _Afterwards] = {}
-        self._together = Together(self.write)
+        self._together = Together(self._write_lots)
 
     def under(self, proof: Proof) -> "Database":
         """Return this database as one may write it whom every transaction must find in order; do not open it again."""
@@ -182,6 +186,15 @@ class Database:
         Each comes with what makes its statement (``together.py``). Raises StoreError.
         """
         await self._together.put(*parts)
+
+    async def _write_lots(self, take: Take) -> None:
+        if self._proof is None:
+            with self._our_errors(f"the store {self.name} failed"):
+                if await self._door.write_lots(take):
+                    return
+        async with self.write() as connection:
+            for statement, rows in take(connection.dialect.name):
+                await connection.execute(statement, rows)
 
     def ring(self, connection: AsyncConnection, bell: Bell, *words: str) -> None:
         """Ring a bell, here and in other processes, when the transaction of this connection is on disk."""

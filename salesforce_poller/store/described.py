@@ -8,11 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import orjson
 from sqlalchemy import Executable, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import described
-from salesforce_poller.store.upsert import upsert
+from salesforce_poller.store.upsert import statement_for
 
 
 class Described:
@@ -38,5 +37,5 @@ class Described:
         return found
 
 
-def _fresh(connection: AsyncConnection) -> Executable:
-    return upsert(connection, described, key=["org", "object"], change=["types"], if_other=True)
+def _fresh(dialect: str) -> Executable:
+    return statement_for(dialect, described, key=["org", "object"], change=["types"], if_other=True)

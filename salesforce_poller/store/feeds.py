@@ -156,7 +156,7 @@ class Feeds:
         async with self._database.write() as connection:
             await _note(connection, org, object_name, **values, failing_since=since, last_error=error)
             if polled:
-                await connection.execute(troubles.over_for_org(connection), {"of_org": org})
+                await connection.execute(troubles.over_for_org(connection.dialect.name), {"of_org": org})
             concerned = None if facts.scope is Scope.ORG else object_name
             await troubles.note(connection, troubles.OpenTrouble(org, concerned, facts.trouble, error, at))
         for feed in [feed for feed in self._noted if feed[0] == org]:
@@ -274,11 +274,11 @@ def _heard(look: asyncio.Task[dict[str, Watermarks]]) -> None:
         look.exception()
 
 
-def _move(_connection: AsyncConnection) -> Executable:
+def _move(_dialect: str) -> Executable:
     return update(feeds).where(feeds.c.id == bindparam("feed"))
 
 
-def _works(_connection: AsyncConnection) -> Executable:
+def _works(_dialect: str) -> Executable:
     mine = and_(feeds.c.org == bindparam("of_org"), feeds.c.object == bindparam("of_object"))
     return update(feeds).where(mine).values(polled_at=bindparam("at"), failing_since=None, last_error="")
 

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from salesforce_poller.errors import StoreError
 from salesforce_poller.store.bells import CHANNEL
+from salesforce_poller.store.together import Take
 
 #: Connections of one process.
 _CONNECTIONS = 10
@@ -76,6 +77,10 @@ class Postgresql:
         """See ``Door``. Several side by side; what must not happen twice at a time is locked by rows."""
         async with self._engine.begin() as connection:
             yield connection
+
+    async def write_lots(self, take: Take) -> bool:  # noqa: ARG002  # the door's signature
+        """See ``Door``: it is not."""
+        return False
 
     def take_turns(self, connection: Connection) -> None:
         """See ``Door``."""

@@ -6,17 +6,19 @@ Used by ``feeds.py``, ``calls.py`` and ``described.py``, through ``database.py:D
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Executable
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-#: Makes the statement of a kind of row, in the words of the connection's database.
-Make = Callable[[AsyncConnection], Executable]
+#: Makes the statement of a kind of row, in the words of a database (its dialect's name).
+Make = Callable[[str], Executable]
 Row = Mapping[str, Any]
+#: Statements, each with its rows.
+Lots = Sequence[tuple[Executable, Sequence[Row]]]
+#: Called once when a transaction begins: takes what is to be written in it.
+Take = Callable[[str], Lots]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +32,7 @@ class _Wish:
 class Together:
     """The rows that wait for the next transaction. Rows of one kind are written in the order in which they came."""
 
-    def __init__(self, write: Callable[[], AbstractAsyncContextManager[AsyncConnection]]) -> None:
+    def __init__(self, write: Callable[[Take], Awaitable[None]]) -> None:
         self._write = write
         self._waiting: list[_Wish] = []
         self._writing: asyncio.Task[None] | None = None
@@ -61,12 +63,15 @@ class Together:
 
     async def _write_all(self) -> None:
         wishes: list[_Wish] = []
+
+        def take(dialect: str) -> Lots:
+            # Only now: whoever came while the transaction had to wait for another one is taken along.
+            nonlocal wishes
+            wishes, self._waiting = self._waiting, []
+            return [(self._statement(make, dialect), rows) for make, rows in _by_kind(wishes).items()]
+
         try:
-            async with self._write() as connection:
-                # Only now: whoever came while the transaction had to wait for another one is taken along.
-                wishes, self._waiting = self._waiting, []
-                for make, rows in _by_kind(wishes).items():
-                    await connection.execute(self._statement(make, connection), rows)
+            await self._write(take)
         except Exception as exc:  # noqa: BLE001  # every caller must hear of it, whatever it is
             if not wishes:
                 wishes, self._waiting = self._waiting, []
@@ -78,9 +83,9 @@ class Together:
             if not wish.written.done():
                 wish.written.set_result(None)
 
-    def _statement(self, make: Make, connection: AsyncConnection) -> Executable:
+    def _statement(self, make: Make, dialect: str) -> Executable:
         if make not in self._statements:
-            self._statements[make] = make(connection)
+            self._statements[make] = make(dialect)
         return self._statements[make]
 
 

@@ -45,12 +45,12 @@ async def note(connection: AsyncConnection, trouble: OpenTrouble) -> None:
     await connection.execute(fresh, row)
 
 
-def over_for_feed(_connection: AsyncConnection) -> Executable:
+def over_for_feed(_dialect: str) -> Executable:
     """Return what forgets what was wrong with a feed that works (``of_org``, ``of_object``)."""
     return delete(troubles).where(troubles.c.org == bindparam("of_org"), troubles.c.object == bindparam("of_object"))
 
 
-def over_for_org(_connection: AsyncConnection) -> Executable:
+def over_for_org(_dialect: str) -> Executable:
     """Return what forgets what was wrong with an org (``of_org``); where one of its feeds works, it does."""
     return delete(troubles).where(troubles.c.org == bindparam("of_org"), troubles.c.object == WHOLE_ORG)
 

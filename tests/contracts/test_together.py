@@ -15,17 +15,17 @@ from salesforce_poller.store.database import Database
 from salesforce_poller.store.sqlite import SqliteFile
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.tables import calls
-from salesforce_poller.store.together import Row, Together
+from salesforce_poller.store.together import Row, Take, Together
 
 ALL: Select[int] = select(func.count()).select_from(calls)
 
 
-def a_row(_connection: AsyncConnection) -> Executable:
+def a_row(_dialect: str) -> Executable:
     """A row that must not be there yet."""
     return insert(calls)
 
 
-def nonsense(_connection: AsyncConnection) -> Executable:
+def nonsense(_dialect: str) -> Executable:
     """No database takes this."""
     return text("INSERT INTO nowhere VALUES (1)")
 
@@ -43,12 +43,10 @@ class Counted:
         self.transactions = 0
         self.together = Together(self.write)
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, take: Take) -> None:
         """One transaction."""
         self.transactions += 1
-        async with self.database.write() as connection:
-            yield connection
+        await self.database._write_lots(take)
 
     async def rows(self) -> int:
         """Count what is on disk."""
@@ -97,10 +95,8 @@ async def test_all_who_shared_a_transaction_hear_that_it_failed_and_the_next_one
 async def test_who_waits_for_a_transaction_that_cannot_begin_hears_of_it(tmp_path: Path) -> None:
     """And does not wait for ever."""
 
-    @asynccontextmanager
-    async def away() -> AsyncIterator[AsyncConnection]:
+    async def away(_take: Take) -> None:
         raise StoreError("the database is away")
-        yield
 
     with pytest.raises(StoreError, match="away"):
         await Together(away).put((a_row, call(1)))
