@@ -170,7 +170,8 @@ class Fleet:
         for member in due:
             member.riding = True
             member.seat.join(ride)
-        await asyncio.gather(self._ask_limits(), *(self._turn(member) for member in due))
+        limits = [self._ask_limits()] if self._clock.monotonic() >= self._limits_due else []
+        await asyncio.gather(*limits, *(self._turn(member) for member in due))
 
     async def _turn(self, member: Member) -> None:
         try:
@@ -182,7 +183,7 @@ class Fleet:
     async def _ask_limits(self) -> None:
         """Ask for the org's limits at the start and once a day; a user who may not ask is told by every answer."""
         now = self._clock.monotonic()
-        if now < self._limits_due or self._budget.limit - self._budget.spent < _CALLS_TO_SPARE:
+        if self._budget.limit - self._budget.spent < _CALLS_TO_SPARE:
             return
         self._limits_due = now + _LIMITS_EVERY
         try:

@@ -92,7 +92,7 @@ def poll_window(schema: Schema, settings: FeedSettings, marks: Watermarks) -> Wi
     Without the second half a feed that a bulk load left quiet would read the load again at every poll.
     """
     since = max(marks.seen_through - settings.overlap, marks.settled_through)
-    return replace(_window(schema, settings), since=since)
+    return _window(schema, settings, since)
 
 
 def sweep_window(
@@ -103,7 +103,7 @@ def sweep_window(
     ``swept_through`` is how far an earlier sweep came that did not get to its end.
     """
     since = max(marks.settled_through, swept_through or marks.settled_through)
-    return replace(_window(schema, settings), since=since)
+    return _window(schema, settings, since)
 
 
 def backfill_window(schema: Schema, settings: FeedSettings, marks: Watermarks) -> Window:
@@ -155,7 +155,7 @@ def seen(marks: Watermarks, highest: datetime | None) -> Watermarks:
 
     ``highest`` must not lie behind the instant at which the query was opened, since pages show later stamps too.
     """
-    return marks if highest is None else replace(marks, seen_through=max(marks.seen_through, highest))
+    return marks if highest is None or highest <= marks.seen_through else replace(marks, seen_through=highest)
 
 
 def backfilled(marks: Watermarks, window: Window, rows: int) -> Watermarks:
@@ -231,11 +231,12 @@ def lost_log(asked: Span, answered: Span) -> Gap:
     return Gap("deletions", asked.start, answered.start, "the delete log does not reach back that far any more")
 
 
-def _window(schema: Schema, settings: FeedSettings) -> Window:
+def _window(schema: Schema, settings: FeedSettings, since: datetime | None = None) -> Window:
     return Window(
         object=schema.object,
         select=schema.select,
         visible=schema.visible,
         stamp_field=schema.stamp_field,
         where=settings.where,
+        since=since,
     )

@@ -20,7 +20,7 @@ def parse(text: str) -> datetime:
 
 def literal(instant: datetime) -> str:
     """Write an instant as a SOQL literal or a URL parameter, in whole seconds, rounded down."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{instant.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def http_date(text: str) -> datetime:
