@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from rich.console import Console
 
 import salesforce_poller
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+#: Letters of a daemon's log that are shown where it ends by itself; -9 without a word is the system's want of memory.
+_SAID = 2_000
 #: Seconds that a daemon may take to end.
 _ENDS_WITHIN = 20
 
@@ -74,7 +77,11 @@ async def quick_orgs(count: int, *more: str) -> AsyncIterator[QuickOrgs]:
     assert process.stdin
     assert process.stdout
     try:
-        yield QuickOrgs(process, orjson.loads(await process.stdout.readline()))
+        if not (ports := await process.stdout.readline()):
+            raise RuntimeError(
+                f"the orgs ended before they began, with {await process.wait()}; what they said is above"
+            )
+        yield QuickOrgs(process, orjson.loads(ports))
     finally:
         process.stdin.close()
         await process.wait()
@@ -98,6 +105,11 @@ async def daemon(config: Path, **environment: str) -> AsyncIterator[asyncio.subp
         )
     try:
         yield process
+    except BaseException:
+        if process.returncode is not None:
+            told = (config.parent / "daemon.log").read_text(encoding="utf-8")
+            Console(stderr=True).print(f"the daemon ended with {process.returncode}: {told[-_SAID:]}", markup=False)
+        raise
     finally:
         if process.returncode is None:
             process.terminate()

@@ -24,6 +24,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from salesforce_poller import opening
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.simulator import describe
 from salesforce_poller.simulator.clock import OrgClock
@@ -214,4 +215,5 @@ if __name__ == "__main__":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*said.tls)
     with suppress(KeyboardInterrupt):
+        opening.allow_many_files()
         asyncio.run(_main(Orgs(said.orgs, rows=said.rows, scheme="https" if context else "http"), context))

@@ -261,6 +261,7 @@ async def run(
         StoreError: when the store cannot be used.
         ConfigError: when the HTTP address cannot be listened on, or a new sink starts in the future.
     """
+    opening.allow_many_files()
     async with AsyncExitStack() as stack:
         try:
             app = await stack.enter_async_context(build(config, clock=clock, rng=rng, source=source, stop=stop))

@@ -8,8 +8,9 @@ wait.
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,11 +23,27 @@ from salesforce_poller.crew import TIDY, duties
 from salesforce_poller.errors import ConfigError, Stopped, StoreAway
 from salesforce_poller.store.store import Store
 
+if sys.platform != "win32":
+    import resource
+
 log = structlog.get_logger()
 
 T = TypeVar("T")
+#: Enough for tens of thousands of orgs; the usual 1,024 are not for one thousand.
+_MANY_FILES = 65_536
 #: Seconds between two tries.
 _AGAIN = 1.0
+
+
+def allow_many_files() -> None:
+    """Let this process have as many files open as the system allows, within reason: each org's connections are some."""
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(_MANY_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # some systems have a limit below the one they tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @asynccontextmanager
