@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,13 @@ def _engines(path: Path, *, begin: str) -> tuple[AsyncEngine, Engine]:
         except BaseException:
             connection.close()  # it is not the pool's yet, and would keep its thread
             raise
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def _undo(connection: Any, _record: Any, _error: BaseException | None) -> None:
+        # Whoever was called away in the middle of a transaction leaves a look at the tables open, which keeps the
+        # connection alive behind its end, and everybody else locked out, until somebody collects the garbage.
+        with suppress(sqlite3.Error, ValueError):  # the latter: it is closed already
+            connection.rollback()
 
     @event.listens_for(plain, "begin")
     @event.listens_for(engine.sync_engine, "begin")
