@@ -305,11 +305,11 @@ class Spread:
     def __post_init__(self) -> None:
         self.counts = self.counts or [0] * (len(self.bounds) + 1)
 
-    def add(self, value: float) -> None:
+    def add(self, value: float, times: int = 1) -> None:
         """Count a value; one below zero, as clocks that differ bring about, is none: sums of metrics never go down."""
         value = max(0.0, value)
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
     def add_all(self, other: "Spread") -> None:
         """Count what another one with the same bounds has counted."""

@@ -5,19 +5,15 @@ Called by ``poller.py`` after ``diff.py`` has decided.
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 
 from salesforce_poller.model import Event, Gap, Kind, Record, Sighting
 from salesforce_poller.polling import diff, fingerprint
 from salesforce_poller.polling.diff import Change
 
-#: What eight hexadecimal digits hold: up to the year 2106, and then from the beginning.
-_SECONDS = 2**32
-#: Between the parts of what is hashed; in none of them.
-_APART = "\0"
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     """Where a feed's events come from."""
 
@@ -27,7 +23,7 @@ class Origin:
     organization_id: str
     object: str
 
-    @property
+    @cached_property
     def source(self) -> str:
         """The CloudEvents source."""
         return f"urn:salesforce:{self.organization_id}"
@@ -102,6 +98,12 @@ def event_id(origin: Origin, change: Change, record_id: str, content: str) -> st
     the first eight are the stamp in seconds since 1970: ids of about the same time lie beside each other in whatever
     index holds them, ours and those of consumers, so that a page of rows touches few of its leaves.
     """
-    seconds = int(change.time.timestamp()) % _SECONDS
-    parts = (origin.organization_id, record_id, change.kind.value, change.time.isoformat(), content)
-    return f"{seconds:08x}{blake2b(_APART.join(parts).encode(), digest_size=12).hexdigest()}"
+    seconds, time = _written(change.time)
+    whole = f"{origin.organization_id}\0{record_id}\0{change.kind}\0{time}\0{content}"  # in none of which is a NUL
+    return seconds + blake2b(whole.encode(), digest_size=12).hexdigest()
+
+
+@lru_cache(maxsize=1024)  # rows that were changed together have their stamps in common
+def _written(time: datetime) -> tuple[str, str]:
+    """Return an instant as eight hexadecimal digits (seconds; after 2106 from the beginning again) and as text."""
+    return f"{int(time.timestamp()) % 2**32:08x}", time.isoformat()

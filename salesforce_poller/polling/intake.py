@@ -22,7 +22,7 @@ from salesforce_poller.store.feeds import Feeds
 #: What says nothing about how late a change was read.
 _NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
 #: Rows that are thought about before others have their turn: a few milliseconds.
-_AT_ONCE = 100
+_AT_ONCE = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +258,14 @@ class Intake:
         """Count how long changes took to be read; not those that a feed reads of its past, or long after."""
         if self._began is None:
             return
-        for event in happened:
-            if event.kind not in _NO_CHANGE and event.time >= self._began.settled_through:
-                self._delays.add((event.observed_at - event.time).total_seconds())
+        settled = self._began.settled_through
+        lags = Counter(
+            (event.observed_at, event.time)
+            for event in happened
+            if event.time >= settled and event.kind not in _NO_CHANGE
+        )
+        for (observed_at, time), count in lags.items():  # a page is read at one instant, and stamped at few
+            self._delays.add((observed_at - time).total_seconds(), count)
 
     def _note_late(self, news: Sequence[Sighting], observed_at: datetime) -> None:
         """Count the rows that no poll would have found: their stamps lie where polls have looked before this turn.

@@ -120,6 +120,8 @@ def _event(head: str, record: Fields | None) -> Event:
 def as_read(event: Event, fields: bytes | None) -> Event:
     """Return an event as :func:`glance` finds it once it is written, with ``fields`` as its record's text."""
     previous = event.previous
+    if type(event.record) is Unread and event.changed is None and previous is None:
+        return event
     return Event(  # in the order of its fields, which takes half as long as by their names
         event.id,
         event.kind,
