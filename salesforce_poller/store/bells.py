@@ -47,6 +47,8 @@ class Bell(StrEnum):
     AGAIN = "again"
 
 
+#: Those that do no harm where there is nothing: whoever hears them only looks.
+INVITATIONS = frozenset({Bell.EVENTS, Bell.OWED})
 #: One ring: the bell and its words.
 Ring = tuple[Bell, tuple[str, ...]]
 

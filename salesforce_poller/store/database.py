@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import StoreAway, StoreError, capped
 from salesforce_poller.store import schema
-from salesforce_poller.store.bells import Bell, Bells, Ring
+from salesforce_poller.store.bells import INVITATIONS, Bell, Bells, Ring
 from salesforce_poller.store.fresh import Appended, Fresh
 from salesforce_poller.store.together import Make, Row, Take, Together
 
@@ -174,7 +174,9 @@ class Database:
                     finally:
                         del self._afterwards[connection]
         except BaseException:
-            self.fresh.clear()  # who is called away in the middle does not know what is on disk
+            # Who is called away in the middle does not know what is on disk; whoever waits for events looks.
+            self.fresh.clear()
+            self.bells.ring([one for one in then.rung if one[0] in INVITATIONS])
             raise
         for one in then.appended:  # no other transaction can have ended since this one did
             self.fresh.add(one)

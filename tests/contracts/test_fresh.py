@@ -174,18 +174,24 @@ async def test_a_transaction_that_fails_hands_nothing_on(store: Store, tmp_path:
 async def test_who_is_called_away_in_a_commit_leaves_no_doubt(store: Store, blow: type[BaseException]) -> None:
     """At any await, also after the commit and before anybody heard of it: what is handed on then is on disk.
 
-    And the file is free for the next one at once, whoever still holds on to what was called away.
+    And the file is free for the next one at once, whoever still holds on to what was called away. Who waits for events
+    hears of those that are on disk, or would let them lie until the next ones come.
     """
     held: list[Any] = []
+    rung: list[bool] = []
+    store.feeds.on_events(lambda: rung.append(True))
     ended = 0
     for awaits in range(40):
         number = 10 * awaits
+        before = len(await handed.on_disk(store))
+        rung.clear()
         try:
             held.append(DiesAt(happen(store, some(number, number + 1)), awaits, lambda: None, blow))
             await held[-1]
         except blow as error:
             held.append(error)
             ended += 1
+        assert rung or len(await handed.on_disk(store)) == before
         await handed.check(store)
         await happen(store, some(number + 2, number + 3))
         await handed.check(store)
