@@ -57,6 +57,8 @@ class Intake:
         self._stop = stop
         #: What is on disk of how far the feed is read; None: not known.
         self._committed: Watermarks | None = None
+        #: How far a sweep came that did not get to its end, where all that it read is known to be on disk.
+        self.swept_through: datetime | None = None
         #: Whether the store may have gone back to an earlier state since the turn began.
         self._in_doubt = False
         #: The same at the beginning of the turn; None in a feed's first.
@@ -87,7 +89,7 @@ class Intake:
     async def begin_turn(self) -> Watermarks | None:
         """Return :meth:`watermarks`, and remember them: they tell what polls have looked at before this turn."""
         if self._in_doubt:
-            self._in_doubt, self._committed = False, None
+            self._in_doubt, self._committed, self.swept_through = False, None, None
         self._began = await self.watermarks()
         return self._began
 
@@ -245,9 +247,13 @@ class Intake:
             if self._in_doubt:
                 raise StoreWentBack("the database may have handed over to another server; the turn begins anew")
             self._committed = None  # where it fails, nobody knows what is on disk before it is read again
-            await self._store.commit_page(
-                self._org.name, self._object, events=happened, sightings=seen, marks=marks, at=self._clock.now()
-            )
+            try:
+                await self._store.commit_page(
+                    self._org.name, self._object, events=happened, sightings=seen, marks=marks, at=self._clock.now()
+                )
+            except BaseException:
+                self.swept_through = None
+                raise
             self._committed = marks
         self._kinds.update(event.kind.value for event in happened)
         self._note_delays(happened)

@@ -91,7 +91,6 @@ class Feed:
         self._turn_lock = asyncio.Lock()
         self._next_sweep = 0.0
         self._sweep_error: PollerError | None = None
-        self._swept_through: datetime | None = None
         self._failures = 0
         self._not_before = 0.0
 
@@ -261,13 +260,13 @@ class Feed:
     async def _sweep(self, columns: Schema, marks: Watermarks) -> Watermarks:
         """Read what is new, committed late or deleted for good. The order matters: see ``plan.py``."""
         now = self._org.server_now()
-        window = plan.sweep_window(columns, self.settings, marks, self._swept_through)
+        window = plan.sweep_window(columns, self.settings, marks, self._intake.swept_through)
         covered, deletions, first = await self._look(columns, marks, window, now)
         marks = await self._read(window, marks, columns, proven_before=covered, first=first, sweeping=True)
         await self._confirm(columns, marks, deletions)
         marks = plan.settled(plan.logged(marks, deletions.through, now), covered, now)
         await self._intake.take_gaps(deletions.gaps, marks)
-        self._swept_through = None
+        self._intake.swept_through = None
         return marks
 
     async def _look(
@@ -320,7 +319,7 @@ class Feed:
                         marks = plan.seen_in_passing(marks, step.left)
                         await self._intake.begin(step.records, marks, columns, silent=silent)
                     if sweeping and passed:  # as far as that is on disk
-                        self._swept_through = passed[0]
+                        self._intake.swept_through = passed[0]
                     passed = step.left.after
                     del step  # not to be held beside the next one
         finally:

@@ -13,7 +13,7 @@ from fakes import FakeSink
 from sqlalchemy import delete, update
 from world import World
 
-from salesforce_poller.errors import StoreWentBack
+from salesforce_poller.errors import StoreError, StoreWentBack, TryLater
 from salesforce_poller.model import Kind, SinkState
 from salesforce_poller.store.store import Store
 from salesforce_poller.store.tables import counters, events, feeds, sightings
@@ -86,6 +86,50 @@ async def test_a_feed_in_doubt_reads_on_from_what_is_on_disk(world: World) -> No
     await world.poll_after(60)
     [told] = await world.events()
     assert (told.record_id, told.kind) == (lead, Kind.CREATED)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_sweep_in_doubt_begins_anew(world: World, heard: bool) -> None:
+    """What it had read of its window is gone with the first server, and no poll looks so far back.
+
+    Either the doubt is heard, or a commit fails before anybody hears of it.
+    """
+    await world.watch(sweep_every="1d")
+    world.small_pages()
+    slow = world.org.begin()
+    late = slow.insert("Lead", LastName="Late", Company="Acme")
+    for _ in range(2):
+        world.pass_time(30)
+        world.org.insert_many("Lead", [{"LastName": "L", "Company": "Acme"} for _ in range(250)])
+        await world.poll_after(600)
+    before = await world.store.feeds.watermarks("acme", "Lead")
+    assert before is not None
+    slow.commit()
+    [(end, _)] = await world.store.outbox.events(limit=1)
+    world.feed()._next_sweep = 0.0
+    world.org.weather.arm("SERVER_UNAVAILABLE", path="/query/0r8", after=1, times=9)
+    with pytest.raises(TryLater):
+        await world.poll()
+    assert await world.kinds(record_id=late) == ["created"], "it lay on the first page"
+    world.org.weather.clear()
+    if not heard:
+        world.org.insert("Lead", LastName="Next", Company="Acme")
+        with (
+            stores.broken(stores.url(world.path), "events", "INSERT", "the server is gone"),
+            pytest.raises(StoreError),
+        ):
+            await world.poll_after(30)
+    await go_back(world.store, end)
+    async with world.store._database.write() as connection:
+        await connection.execute(delete(sightings).where(sightings.c.record_id == late))
+        marks = {"seen_through": before.seen_through, "settled_through": before.settled_through}
+        await connection.execute(update(feeds).values(deleted_through=before.deleted_through, **marks))
+    if heard:
+        world.feed().doubt()
+    world.feed()._next_sweep = 0.0
+    await world.settle()
+    assert await world.kinds(record_id=late) == ["created"]
+    assert await world.judge() == []
 
 
 async def test_a_turn_under_way_commits_nothing_once_in_doubt(world: World) -> None:
