@@ -141,10 +141,13 @@ class Intake:
         """As :meth:`take`, but only begin to commit: the page before is on disk when this returns, this one not yet.
 
         So the disk writes one page while the next one is thought about. Whoever begins must come to :meth:`finish`,
-        whatever happens; nothing is committed behind a page that could not be.
+        whatever happens; nothing is committed behind a page that could not be. Raises Stopped as :meth:`take` does.
         """
         page = await self._decide(records, marks, columns, silent=silent)
         await self.finish()
+        if self._stop.is_set():  # not to be found out only when the org has answered with the next page
+            await self._put(page)
+            return
         self._in_hand = {one.record_id: one for one in page.seen}
         self._writing = asyncio.create_task(self._put(page))
 

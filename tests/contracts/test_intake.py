@@ -180,6 +180,15 @@ async def test_the_wish_to_stop_is_heeded_between_two_pages(store: Store, intake
     assert [one.kind for one in await told(store)] == [Kind.UPDATED]
 
 
+async def test_who_is_to_stop_does_not_wait_for_another_page(store: Store, intake: Intake, stop: asyncio.Event) -> None:
+    """The wish came while the org was asked for this one, whose commit is not left to run beside the next call."""
+    await intake.begin_turn()
+    stop.set()
+    with pytest.raises(Stopped):
+        await intake.begin([a_lead("10:00:05", "Open")], MARKS, a_schema())
+    assert [one.kind for one in await told(store)] == [Kind.UPDATED]
+
+
 async def test_a_page_is_not_built_on_one_that_may_be_gone(store: Store, intake: Intake) -> None:
     """The database went back to an earlier state between two pages of a turn."""
     await intake.begin_turn()
