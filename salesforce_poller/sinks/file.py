@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,12 +72,20 @@ class File(Sink[FileSettings]):
 
     async def send(self, events: Sequence[Dressed]) -> list[Receipt]:
         """Append the events. What is written together is accepted together; behind a failure nothing is written."""
-        size = 1 if self._settings.fsync == "always" else len(events)
         receipts: list[Receipt] = []
         while len(receipts) < len(events) and (not receipts or receipts[-1].verdict is Verdict.ACCEPTED):
-            together = events[len(receipts) : len(receipts) + size]
+            together = self._fitting(events[len(receipts) :])
             receipts += [await self._append(b"\n".join([*(each.body for each in together), b""]))] * len(together)
         return receipts + receipts[-1:] * (len(events) - len(receipts))
+
+    def _fitting(self, events: Sequence[Dressed]) -> Sequence[Dressed]:
+        """Return those of the next events that are written together: as many as a file may have, or one."""
+        if self._settings.fsync == "always":
+            return events[:1]
+        if not (most := self._settings.rotate_at):
+            return events
+        sizes = accumulate(len(each.body) + 1 for each in events)
+        return events[: max(1, sum(1 for _ in takewhile(most.__ge__, sizes)))]
 
     async def probe(self) -> Receipt:
         """Say whether the file can be written; makes it when it is missing."""

@@ -114,6 +114,15 @@ async def test_it_is_put_aside_before_it_grows_too_large(path: Path) -> None:
     assert not exists(path, 3)
 
 
+async def test_what_is_written_together_is_no_larger_than_a_file_may_be(path: Path) -> None:
+    """However many events come at once: five of which two have room in a file."""
+    event = dressed()
+    sink = a_file(path, rotate_at=2 * len(event.body) + 2, keep=9)
+    receipts = await sink.send([event] * 5)
+    assert [one.verdict for one in receipts] == [Verdict.ACCEPTED] * 5
+    assert [lines(path), lines(path, 1), lines(path, 2)] == [1, 2, 2]
+
+
 async def test_an_event_larger_than_the_limit_gets_a_file_of_its_own(path: Path) -> None:
     """Refusing it for ever would be worse."""
     sink = a_file(path, rotate_at=10)
