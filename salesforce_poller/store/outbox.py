@@ -23,6 +23,9 @@ from salesforce_poller.store.upsert import upsert
 
 #: Rows in one prune, and keys in one lookup: keeps statements and locks short.
 _BATCH = 500
+#: Events in one look for delivery, and characters of their bodies after which there is no other look: a sink that takes
+#: thousands of small ones at once need not hold as many long ones.
+_AT_ONCE, _ENOUGH = 500, 8_000_000
 #: Where a sink begins that was never seen: at the present end, at the oldest event there is, or at an instant (UTC).
 Start = Literal["now", "beginning"] | datetime
 
@@ -116,14 +119,23 @@ class Outbox:
     async def read(self, sink: str, limit: int, *, after: int | None = None) -> list[Delivery]:
         """Return the next events behind the sink's cursor, or behind ``after``, in order of position.
 
-        At most ``limit``, and none only if there are none; who knows the cursor and says it may have them from memory.
+        At most ``limit``, fewer if they are long, and none only if there are none; who knows the cursor and says it may
+        have them from memory.
         """
         if after is not None and (handed := self._database.fresh.behind(after, limit, sink)):
             return handed
-        behind = (_BEHIND_SINK, {"sink": sink}) if after is None else (_BEHIND, {"after": after})
+        behind, told = (_BEHIND_SINK, {"sink": sink}) if after is None else (_BEHIND, {"after": after})
+        found: list[Delivery] = []
+        size = 0
         async with self._database.read() as connection:
-            rows = await connection.execute(behind[0], {**behind[1], "most": limit})
-            return [Delivery(sink, position, codec.glance(body)) for position, body in rows]
+            while size < _ENOUGH and (most := min(_AT_ONCE, limit - len(found))):
+                rows = (await connection.execute(behind, {**told, "most": most})).all()
+                found += [Delivery(sink, position, codec.glance(body)) for position, body in rows]
+                if len(rows) < most:
+                    break
+                size += sum(len(body) for _, body in rows)
+                behind, told = _BEHIND, {"after": rows[-1][0]}
+        return found
 
     async def blocked(self, sink: str, record_keys: Collection[str]) -> set[str]:
         """Return those of these records that have a parked delivery which is not dead."""

@@ -405,3 +405,19 @@ async def test_what_is_due_is_read_in_its_order_and_not_sorted_first(store: Stor
             plan = [row[0] for row in await connection.execute(text(f"EXPLAIN {told}"))]
             assert any("Scan using ix_parked_due" in step or "Scan using pk_parked" in step for step in plan), plan
             assert not [step for step in plan if "Sort" in step], plan
+
+
+async def test_thousands_are_read_at_once_unless_they_are_long(store: Store, outbox: Outbox) -> None:
+    """All of them in order, whether the position behind which they lie is told or known; long ones in several reads."""
+    await happen(store, *(f"R{number}" for number in range(1_200)))
+    store._database.fresh.clear()
+    for read in (await outbox.read("crm", 1_100), await outbox.read("crm", 1_100, after=0)):
+        assert [each.position for each in read] == list(range(1, 1_101))
+    assert len(await outbox.read("crm", 2_000, after=100)) == 1_100
+    long = [f"L{number}" for number in range(1_000)]
+    await happen(store, *long, first=2_000, record={"Id": "L", "Description": "x" * 17_000}, previous=None)
+    store._database.fresh.clear()
+    first = await outbox.read("crm", 2_000, after=1_200)
+    assert [each.position for each in first] == list(range(1_201, 1_701))
+    assert len(await outbox.read("crm", 2_000, after=1_700)) == 500
+    assert await outbox.read("crm", 2_000, after=2_200) == []
