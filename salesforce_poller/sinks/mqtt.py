@@ -16,7 +16,7 @@ from pydantic import AfterValidator, SecretStr
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.model import Receipt, Verdict
-from salesforce_poller.sinks import broker, templates
+from salesforce_poller.sinks import broker, mqtt_many_files, templates
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.sinks.mqtt_line import FAILURES, Closing, Line, Rejected
 from salesforce_poller.sinks.templates import Template
@@ -78,12 +78,13 @@ class Mqtt(broker.Broker[MqttSettings, Line]):
         self._one_topic = templates.fixed(settings.topic)
 
     async def _connect(self) -> Line:
-        from paho.mqtt.client import Client  # noqa: PLC0415  # an extra: imported when it is used
+        from paho.mqtt import client as paho  # noqa: PLC0415  # an extra: imported when it is used
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion  # noqa: PLC0415  # as above
 
+        mqtt_many_files.allow(paho)
         settings, parts = self._settings, urlsplit(self._settings.url)
         safely = parts.scheme == "mqtts"
-        client = Client(
+        client = paho.Client(
             CallbackAPIVersion.VERSION2,
             settings.client_id,
             protocol=MQTTProtocolVersion.MQTTv5,

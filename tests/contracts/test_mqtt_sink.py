@@ -1,9 +1,12 @@
 """sinks/mqtt.py: the contract of brokers against a real Mosquitto, and what only MQTT can do."""
 
 import itertools
+import os
+import resource
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +253,18 @@ async def test_a_broker_that_takes_few_at_a_time_gets_few(word: str) -> None:
     with servers.mosquitto("max_inflight_messages 3") as server:
         sink = an_mqtt(server.port, topic=word)
         assert [each.verdict for each in await sent(sink, *events)] == [Verdict.ACCEPTED] * 60
+
+
+async def test_a_process_with_thousands_of_open_files_delivers(word: str) -> None:
+    """As one does that watches a thousand orgs: files are numbered in the order in which they are opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4_096), hard))
+    with servers.mosquitto() as server, ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1_100):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        [receipt] = await sent(an_mqtt(server.port, topic=word))
+    assert receipt.verdict is Verdict.ACCEPTED, receipt.detail
 
 
 @pytest.fixture
