@@ -286,3 +286,13 @@ async def test_what_is_parked_is_looked_through_once_to_prune_and_not_for_each_e
         plan = [row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
     assert any("parked" in step for step in plan)
     assert not any("CORRELATED" in step for step in plan), plan
+
+
+async def test_a_new_file_has_large_pages_and_waits_for_the_disk(tmp_path: Path) -> None:
+    """A page of records is many writes less; what is said of it later changes nothing."""
+    async with Store(str(tmp_path / "store.db")) as store:
+        async with store._database.write() as connection:
+            said = [
+                (await connection.exec_driver_sql(f"PRAGMA {one}")).scalar_one() for one in ("page_size", "synchronous")
+            ]
+        assert said == [16_384, 2]
