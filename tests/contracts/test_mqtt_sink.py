@@ -258,7 +258,10 @@ async def test_a_broker_that_takes_few_at_a_time_gets_few(word: str) -> None:
 async def test_a_process_with_thousands_of_open_files_delivers(word: str) -> None:
     """As one does that watches a thousand orgs: files are numbered in the order in which they are opened."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4_096), hard))
+    most = 4_096 if hard == resource.RLIM_INFINITY else min(hard, 4_096)
+    if most < 1_500:
+        pytest.skip(f"this machine lets nobody open more than {most} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     with servers.mosquitto() as server, ExitStack() as stack:
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         for _ in range(1_100):
