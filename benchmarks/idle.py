@@ -24,6 +24,8 @@ from salesforce_poller.clock import SystemClock
 
 _CLOCK = SystemClock()
 _INTERVAL = 60.0
+#: Seconds from the start by which the daemon has tidied up: it does so half a minute after it, and then once an hour.
+_TIDIED = 45.0
 #: A feed's five queries fill a Composite; an org of ten objects is polled by two.
 _FEEDS_A_CALL = 5
 _HEAD = """\
@@ -115,7 +117,7 @@ async def run(plan: Plan) -> Outcome:
             config.write_text(_HEAD.format(folder=folder) + "".join(lines))
             async with process.daemon(config, SSL_CERT_FILE=str(authority)) as daemon:
                 all_polled = await _until_polled(orgs, daemon, began)
-                await _CLOCK.sleep(plan.every)
+                await _CLOCK.sleep(max(plan.every, _TIDIED - (_CLOCK.monotonic() - began)))
                 return await _watch(plan, orgs, daemon, all_polled)
 
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import orjson
+
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import LimitReached, OrgRefused, PollerError, SessionExpired, TryLater
 from salesforce_poller.salesforce import auth, troubles, wire
@@ -151,7 +153,10 @@ class Org(Questions):
             PollerError: what ``troubles.rest_error`` makes of a bad answer.
         """
         token = await self._session.token()
-        parts = {"headers": headers or {}, "json": json}
+        parts: dict[str, Any] = {"headers": dict(headers or {})}
+        if json is not None:
+            parts["headers"]["content-type"] = "application/json"
+            parts["content"] = orjson.dumps(json)
         try:
             return await self._send_once(token, kind, method, path, parts, read)
         except SessionExpired:
