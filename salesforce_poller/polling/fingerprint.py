@@ -19,10 +19,6 @@ QUIET = frozenset(
     }
 )  # fmt: skip
 
-#: How the sizes of short parts are written.
-_KNOWN = 64
-_SIZES = tuple(size.to_bytes(8, "big") for size in range(_KNOWN))
-
 #: A path that a record does not have, which is not the same as having null there.
 MISSING: Any = object()
 
@@ -43,22 +39,18 @@ def digest(fields: Fields, earlier: str = "") -> str:
 def _loud(names: tuple[str, ...]) -> tuple[bytes, Callable[[Fields], Any]]:
     """Return the names that count, in an order of their own, and what takes their values in that order."""
     loud = sorted(name for name in names if name not in QUIET)
-    values = itemgetter(*loud) if loud else _nothing
+    # Of one name, itemgetter returns the value alone, and of none it is none.
+    values = itemgetter(*loud) if len(loud) > 1 else lambda fields: [fields[name] for name in loud]
     return orjson.dumps(loud), values
 
 
-def _nothing(_fields: Fields) -> tuple[()]:
-    return ()
-
-
-def short_hash(*parts: bytes | str) -> str:
+def short_hash(*parts: str) -> str:
     """Hash several parts, each kept apart from the next: 32 hexadecimal digits."""
-    whole: list[bytes] = []
+    hashed = blake2b(digest_size=16)
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        size = len(data)
-        whole += (_SIZES[size] if size < _KNOWN else size.to_bytes(8, "big"), data)
-    return blake2b(b"".join(whole), digest_size=16).hexdigest()
+        data = part.encode()
+        hashed.update(len(data).to_bytes(8, "big") + data)
+    return hashed.hexdigest()
 
 
 def differences(before: Fields, after: Fields, paths: Iterable[str]) -> Iterator[str]:

@@ -36,6 +36,8 @@ class TestKafka(BrokerContract):
     }
     #: A producer first asks for a number of its own, and then again half a second later.
     timeout: ClassVar[float] = 2.0
+    #: librdkafka waits between its own attempts to connect, longer after each.
+    tries: ClassVar[int] = 10
 
     @pytest.fixture(autouse=True)
     def _cluster(self) -> Iterator[None]:
