@@ -12,8 +12,7 @@ means events that were pruned.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select, update
 
 from salesforce_poller.model import Event
 from salesforce_poller.store import codec, many
@@ -21,30 +20,30 @@ from salesforce_poller.store.fresh import Appended
 from salesforce_poller.store.tables import EVENTS, counters, events, milliseconds
 
 
-async def append(
-    connection: AsyncConnection, happened: Sequence[Event], at: datetime, texts: codec.Texts | None = None
+def append(
+    connection: Connection, happened: Sequence[Event], at: datetime, texts: codec.Texts | None = None
 ) -> Appended | None:
     """Append events, recorded ``at`` this instant; returns those that were new, since one of each id is kept."""
     texts = codec.Texts() if texts is None else texts
-    new = await _new(connection, happened) if happened else []
+    new = _new(connection, happened) if happened else []
     if not new:
         return None
-    first = await _positions(connection, len(new))
+    first = _positions(connection, len(new))
     recorded_at = milliseconds(at)
     rows = (_event_row(position, one, recorded_at, texts) for position, one in enumerate(new, start=first))
-    await many.insert(connection, events, rows)
+    many.insert(connection, events, rows)
     return Appended(first, new, texts)
 
 
-async def _positions(connection: AsyncConnection, count: int) -> int:
+def _positions(connection: Connection, count: int) -> int:
     """Take the next ``count`` positions and return the first of them. Nobody else gets any until we have committed."""
     mine = counters.c.name == EVENTS
-    await connection.execute(update(counters).where(mine).values(last=counters.c.last + count))
-    last: int = (await connection.execute(select(counters.c.last).where(mine))).scalar_one()
+    connection.execute(update(counters).where(mine).values(last=counters.c.last + count))
+    last: int = connection.execute(select(counters.c.last).where(mine)).scalar_one()
     return last - count + 1
 
 
-async def _new(connection: AsyncConnection, happened: Sequence[Event]) -> list[Event]:
+def _new(connection: Connection, happened: Sequence[Event]) -> list[Event]:
     """Leave out what is there, and repeats.
 
     Not left to the database's ON CONFLICT DO NOTHING, since each event has its position by then. Events of one org have
@@ -54,7 +53,7 @@ async def _new(connection: AsyncConnection, happened: Sequence[Event]) -> list[E
     for one in happened:
         one_each.setdefault((one.id, one.org), one)
     there = select(events.c.id, events.c.org).where(many.among(connection, events.c.id, [one.id for one in happened]))
-    for id_, org in await connection.execute(there):
+    for id_, org in connection.execute(there):
         one_each.pop((id_, org), None)
     return list(one_each.values())
 

@@ -5,10 +5,10 @@ Opened by ``store.py``.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +19,13 @@ from salesforce_poller.errors import StoreAway, StoreError, capped
 from salesforce_poller.store import schema
 from salesforce_poller.store.bells import INVITATIONS, Bell, Bells, Ring
 from salesforce_poller.store.fresh import Appended, Fresh
-from salesforce_poller.store.together import Make, Row, Take, Together
+from salesforce_poller.store.together import Make, Row, Together
+
+T = TypeVar("T")
+#: What is done with a connection, by plain calls.
+Work = Callable[[Connection], T]
+#: Says what is to be done, when it is its turn.
+Begin = Callable[[], Work[T]]
 
 
 class Door(Protocol):
@@ -42,15 +48,23 @@ class Door(Protocol):
         """Begin a transaction that is on disk when the block is left."""
         ...
 
-    async def write_lots(self, take: Take) -> bool:
-        """Write these statements in a transaction of their own; False where that is no cheaper than :meth:`writing`."""
+    async def look(self, work: Work[T]) -> T:
+        """As :meth:`reading`, in one go: nothing else of this process is done between the statements."""
+        ...
+
+    async def visit(self, begin: Begin[T]) -> T:
+        """As :meth:`writing`, in one go: what is done is on disk when this returns.
+
+        ``begin`` is called when the transaction can begin. Whoever is called away meanwhile does not know how it ended,
+        but that it did.
+        """
         ...
 
     def take_turns(self, connection: Connection) -> None:
         """Let nobody else bring the schema up to date until this transaction ends."""
         ...
 
-    async def tell(self, connection: AsyncConnection, texts: Sequence[str]) -> None:
+    def tell(self, connection: Connection, texts: Sequence[str]) -> None:
         """Tell other processes these texts when the transaction is on disk."""
         ...
 
@@ -64,7 +78,7 @@ class Door(Protocol):
 
 
 #: Looks, inside a transaction, whether whoever writes may do so. Raises LeaseLost.
-Proof = Callable[[AsyncConnection], Awaitable[None]]
+Proof = Work[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +113,8 @@ class Database:
         self._upgrades = upgrade
         self._proof = proof
         #: By transaction.
-        self._afterwards: dict[AsyncConnection, _Afterwards] = {}
-        self._together = Together(self._write_lots)
+        self._afterwards: dict[Connection, _Afterwards] = {}
+        self._together = Together(self._visit)
 
     def under(self, proof: Proof) -> "Database":
         """Return this database as one may write it whom every transaction must find in order; do not open it again."""
@@ -157,22 +171,69 @@ class Database:
             async with self._door.reading() as connection:
                 yield connection
 
+    async def look(self, work: Work[T]) -> T:
+        """Return what ``work`` finds, as :meth:`read` would: cheaper than a statement at a time, and as short."""
+        with self._our_errors(f"the store {self.name} failed"):
+            return await self._door.look(work)
+
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: all of it is on disk when this returns, or none of it ever will be."""
-        then = _Afterwards()
-        try:
-            with self._our_errors(f"the store {self.name} failed"):
-                async with self._door.writing() as connection:
+        with self._to_the_end() as then:
+            async with self._door.writing() as connection:
+                plain = _plain(connection)
+                self._afterwards[plain] = then
+                try:
+                    if self._proof:
+                        await connection.run_sync(self._proof)
+                    yield connection
+                    await connection.run_sync(self._tell, then)
+                finally:
+                    del self._afterwards[plain]
+
+    async def write_at_once(self, work: Work[T]) -> T:
+        """As :meth:`write`: one transaction, of what ``work`` does in one go; returns what it returns.
+
+        In a file of SQLite's it is done in a thread. Each statement of :meth:`write` goes to a thread and back four
+        times instead, and waits each time until the other thread lets go of the interpreter.
+        """
+        return await self._visit(lambda: work)
+
+    async def put(self, *parts: tuple[Make, Row]) -> None:
+        """Write some rows in a transaction that others may share; they are on disk when this returns.
+
+        Each comes with what makes its statement (``together.py``). Raises StoreError.
+        """
+        await self._together.put(*parts)
+
+    async def _visit(self, begin: Begin[T]) -> T:
+        with self._to_the_end() as then:
+
+            def whole() -> Work[T]:
+                work = begin()
+
+                def do(connection: Connection) -> T:
                     self._afterwards[connection] = then
                     try:
                         if self._proof:
-                            await self._proof(connection)
-                        yield connection
-                        if then.rung:
-                            await self._door.tell(connection, [self.bells.written(one) for one in then.rung])
+                            self._proof(connection)
+                        done = work(connection)
+                        self._tell(connection, then)
                     finally:
                         del self._afterwards[connection]
+                    return done
+
+                return do
+
+            return await self._door.visit(whole)
+
+    @contextmanager
+    def _to_the_end(self) -> Iterator[_Afterwards]:
+        """Do what follows on a transaction, however it ends."""
+        then = _Afterwards()
+        try:
+            with self._our_errors(f"the store {self.name} failed"):
+                yield then
         except BaseException:
             # Who is called away in the middle does not know what is on disk; whoever waits for events looks.
             self.fresh.clear()
@@ -182,29 +243,17 @@ class Database:
             self.fresh.add(one)
         self.bells.ring(then.rung)
 
-    async def put(self, *parts: tuple[Make, Row]) -> None:
-        """Write some rows in a transaction that others may share; they are on disk when this returns.
+    def _tell(self, connection: Connection, then: _Afterwards) -> None:
+        if then.rung:
+            self._door.tell(connection, [self.bells.written(one) for one in then.rung])
 
-        Each comes with what makes its statement (``together.py``). Raises StoreError.
-        """
-        await self._together.put(*parts)
-
-    async def _write_lots(self, take: Take) -> None:
-        if self._proof is None:
-            with self._our_errors(f"the store {self.name} failed"):
-                if await self._door.write_lots(take):
-                    return
-        async with self.write() as connection:
-            for statement, rows in take(connection.dialect.name):
-                await connection.execute(statement, rows)
-
-    def ring(self, connection: AsyncConnection, bell: Bell, *words: str) -> None:
+    def ring(self, connection: AsyncConnection | Connection, bell: Bell, *words: str) -> None:
         """Ring a bell, here and in other processes, when the transaction of this connection is on disk."""
-        self._afterwards[connection].rung.append((bell, words))
+        self._afterwards[_plain(connection)].rung.append((bell, words))
 
-    def appended(self, connection: AsyncConnection, events: Appended) -> None:
+    def appended(self, connection: AsyncConnection | Connection, events: Appended) -> None:
         """Tell everybody of new events, and hand them on, when the transaction of this connection is on disk."""
-        self._afterwards[connection].appended.append(events)
+        self._afterwards[_plain(connection)].appended.append(events)
         self.ring(connection, Bell.EVENTS)
 
     def _upgrade(self, connection: Connection) -> None:
@@ -221,3 +270,11 @@ class Database:
             cause = getattr(exc, "orig", None) or exc.__cause__ or exc
             kind = StoreAway if self._door.is_away(exc) else StoreError
             raise kind(f"{what}: {capped(str(cause)) or type(cause).__name__}") from exc
+
+
+def _plain(connection: AsyncConnection | Connection) -> Connection:
+    """Return the connection behind one that is awaited."""
+    if isinstance(connection, Connection):
+        return connection
+    assert connection.sync_connection is not None, "it is open"
+    return connection.sync_connection

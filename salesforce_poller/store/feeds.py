@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, Row, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Executable, Row, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope
@@ -79,15 +79,16 @@ class Feeds:
     async def sightings(self, org: str, object_name: str, record_ids: Iterable[str]) -> dict[str, Sighting]:
         """Return what is remembered of these records, by id."""
         wanted = list(record_ids)
-        found: dict[str, Sighting] = {}
-        async with self._database.read() as connection:
-            feed_id = await self._feed_id(connection, org, object_name)
+
+        def look(connection: Connection) -> dict[str, Sighting]:
+            feed_id = self._feed_id(connection, org, object_name)
             if feed_id is None:
-                return found
+                return {}
             ours = many.among(connection, sightings.c.record_id, wanted)
-            rows = await connection.execute(select(sightings).where(sightings.c.feed_id == feed_id, ours))
-            found.update((row.record_id, _sighting(row)) for row in rows)
-        return found
+            rows = connection.execute(select(sightings).where(sightings.c.feed_id == feed_id, ours))
+            return {row.record_id: _sighting(row) for row in rows}
+
+        return await self._database.look(look)
 
     async def commit_page(
         self,
@@ -108,19 +109,22 @@ class Feeds:
         if feed_id is not None and not events and not sightings:
             await self._database.put((_move, {"feed": feed_id, **_marks_row(marks)}))
             return 0
+
+        def take_in(connection: Connection) -> int:
+            texts, feed = codec.Texts(), self._save_marks(connection, org, object_name, marks, at)
+            _save_sightings(connection, feed, sightings, texts)
+            added = appending.append(connection, events, at, texts)
+            if added is None:
+                return 0
+            self._database.appended(connection, added)
+            return len(added.events)
+
         try:
-            async with self._database.write() as connection:
-                feed_id = await self._save_marks(connection, org, object_name, marks, at)
-                texts = codec.Texts()
-                await _save_sightings(connection, feed_id, sightings, texts)
-                added = await appending.append(connection, events, at, texts)
-                if added:
-                    self._database.appended(connection, added)
+            return await self._database.write_at_once(take_in)
         except BaseException:
             # A backup, or a standby that lacked the last moments, may be in the place of what we knew.
             self._ids.pop((org, object_name), None)
             raise
-        return len(added.events) if added else 0
 
     async def note_success(self, org: str, object_name: str, at: datetime) -> None:
         """Remember that a turn went well. At once where that is news, else every :data:`NOTE_EVERY`."""
@@ -193,14 +197,14 @@ class Feeds:
     async def count_sightings(self, org: str, object_name: str) -> int:
         """Count the records that are remembered of a feed."""
         async with self._database.read() as connection:
-            feed_id = await self._feed_id(connection, org, object_name)
+            feed_id = await connection.run_sync(self._feed_id, org, object_name)
             query = select(func.count()).select_from(sightings).where(sightings.c.feed_id == feed_id)
             return (await connection.execute(query)).scalar_one()
 
     async def count_live(self, org: str, object_name: str, *, stamped_before: datetime) -> int:
         """Count the records that are remembered and not known to be deleted, with a stamp (UTC) before an instant."""
         async with self._database.read() as connection:
-            feed_id = await self._feed_id(connection, org, object_name)
+            feed_id = await connection.run_sync(self._feed_id, org, object_name)
             live = _live(feed_id, stamped_before)
             return (await connection.execute(select(func.count()).select_from(sightings).where(live))).scalar_one()
 
@@ -209,7 +213,7 @@ class Feeds:
     ) -> list[str]:
         """List the ids of those records in our own order, the next ``limit`` of them behind the id ``after``."""
         async with self._database.read() as connection:
-            feed_id = await self._feed_id(connection, org, object_name)
+            feed_id = await connection.run_sync(self._feed_id, org, object_name)
             query = select(sightings.c.record_id).where(_live(feed_id, stamped_before), sightings.c.record_id > after)
             return list((await connection.execute(query.order_by(sightings.c.record_id).limit(limit))).scalars())
 
@@ -217,7 +221,7 @@ class Feeds:
         """Return those of the ids that are not remembered, or remembered as deleted."""
         live: set[str] = set()
         async with self._database.read() as connection:
-            feed_id = await self._feed_id(connection, org, object_name)
+            feed_id = await connection.run_sync(self._feed_id, org, object_name)
             for start in range(0, len(record_ids), _BATCH):
                 batch = record_ids[start : start + _BATCH]
                 query = select(sightings.c.record_id).where(
@@ -238,33 +242,31 @@ class Feeds:
         if live_before is not None:
             old.append(and_(~sightings.c.deleted, sightings.c.stamp < live_before))
         async with self._database.write() as connection:
-            feed_id = await self._feed_id(connection, org, object_name)
+            feed_id = await connection.run_sync(self._feed_id, org, object_name)
             chosen = select(sightings.c.record_id).where(sightings.c.feed_id == feed_id, or_(*old)).limit(_BATCH)
             result = await connection.execute(
                 delete(sightings).where(sightings.c.feed_id == feed_id, sightings.c.record_id.in_(chosen))
             )
             return result.rowcount
 
-    async def _feed_id(self, connection: AsyncConnection, org: str, object_name: str) -> int | None:
+    def _feed_id(self, connection: Connection, org: str, object_name: str) -> int | None:
         key = (org, object_name)
         if key not in self._ids:
-            row = (await connection.execute(_feed(org, object_name))).one_or_none()
+            row = connection.execute(_feed(org, object_name)).one_or_none()
             if row is None:
                 return None
             self._ids[key] = row.id
         return self._ids[key]
 
-    async def _save_marks(
-        self, connection: AsyncConnection, org: str, object_name: str, marks: Watermarks, at: datetime
-    ) -> int:
+    def _save_marks(self, connection: Connection, org: str, object_name: str, marks: Watermarks, at: datetime) -> int:
         values = _marks_row(marks)
-        feed_id = await self._feed_id(connection, org, object_name)
+        feed_id = self._feed_id(connection, org, object_name)
         if feed_id is None:
             # Not cached yet: this transaction may still be rolled back.
-            result = await connection.execute(insert(feeds).values(org=org, object=object_name, polled_at=at, **values))
+            result = connection.execute(insert(feeds).values(org=org, object=object_name, polled_at=at, **values))
             assert result.inserted_primary_key is not None
             return int(result.inserted_primary_key[0])
-        await connection.execute(update(feeds).where(feeds.c.id == feed_id).values(**values))
+        connection.execute(update(feeds).where(feeds.c.id == feed_id).values(**values))
         return feed_id
 
 
@@ -287,12 +289,10 @@ async def _note(connection: AsyncConnection, org: str, object_name: str, **value
     await connection.execute(update(feeds).where(feeds.c.org == org, feeds.c.object == object_name).values(**values))
 
 
-async def _save_sightings(
-    connection: AsyncConnection, feed_id: int, seen: Sequence[Sighting], texts: codec.Texts
-) -> None:
+def _save_sightings(connection: Connection, feed_id: int, seen: Sequence[Sighting], texts: codec.Texts) -> None:
     kept = ("stamp", "digest", "deleted", "merged_into", "fields")
     rows = (_sighting_row(feed_id, one, texts) for one in seen)
-    await many.insert(connection, sightings, rows, key=("feed_id", "record_id"), change=kept)
+    many.insert(connection, sightings, rows, key=("feed_id", "record_id"), change=kept)
 
 
 def _live(feed_id: int | None, stamped_before: datetime) -> Any:

@@ -13,7 +13,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, delete, exists, extract, func, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    cast,
+    delete,
+    exists,
+    extract,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import LeaseLost
@@ -153,14 +167,14 @@ class Leases:
             return await _processes(connection), await _all(connection)
 
 
-async def prove(connection: AsyncConnection, lease: Lease) -> None:
+def prove(connection: Connection, lease: Lease) -> None:
     """See that a lease is ours, and keep it so until the transaction ends.
 
     Raises:
         LeaseLost: it is not, or this process is not known to be alive any more.
     """
     query = select(leases.c.fence).where(_same(lease), _taken).with_for_update(read=True, of=leases)
-    if (await connection.execute(query)).one_or_none() is None:
+    if connection.execute(query).one_or_none() is None:
         raise LeaseLost(f"{lease.duty} is another process's now; nothing was written")
 
 

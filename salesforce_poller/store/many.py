@@ -11,8 +11,7 @@ from itertools import chain, islice
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Dialect, Table, Text, any_, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Dialect, Table, Text, any_, bindparam, func, select
 
 from salesforce_poller.store.upsert import statement_for
 
@@ -27,8 +26,8 @@ Row = tuple[Any, ...]
 _Insertion = tuple[Dialect, Table, tuple[str, ...], tuple[str, ...]]
 
 
-async def insert(
-    connection: AsyncConnection,
+def insert(
+    connection: Connection,
     table: Table,
     rows: Iterable[Row],
     *,
@@ -44,14 +43,14 @@ async def insert(
     texts = _texts(table)
     while some := list(islice(coming, _AT_ONCE)):
         if connection.dialect.name == "sqlite":
-            some = await _insert_whole(connection, said, some)
+            some = _insert_whole(connection, said, some)
         elif texts:
             some = [_decoded(row, texts) for row in some]
         if some:
-            await connection.exec_driver_sql(_insertion(*said), some)
+            connection.exec_driver_sql(_insertion(*said), some)
 
 
-def among(connection: AsyncConnection, wanted: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+def among(connection: Connection, wanted: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
     """Say in SQL that a column has one of these values."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import ARRAY  # noqa: PLC0415  # as in upsert.py
@@ -61,7 +60,7 @@ def among(connection: AsyncConnection, wanted: ColumnElement[Any], values: Colle
     return wanted.in_(select(listed.c.value))
 
 
-async def _insert_whole(connection: AsyncConnection, said: _Insertion, rows: list[Row]) -> list[Row]:
+def _insert_whole(connection: Connection, said: _Insertion, rows: list[Row]) -> list[Row]:
     """Insert many rows with each statement, and return the few that are left.
 
     A driver's ``executemany`` is a step of SQLite's for each row, between which its thread lets go of the interpreter
@@ -69,7 +68,7 @@ async def _insert_whole(connection: AsyncConnection, said: _Insertion, rows: lis
     """
     for size in _ROWS_A_STATEMENT:
         while len(rows) >= size:
-            await connection.exec_driver_sql(_insertion(*said, size), tuple(chain.from_iterable(rows[:size])))
+            connection.exec_driver_sql(_insertion(*said, size), tuple(chain.from_iterable(rows[:size])))
             rows = rows[size:]
     return rows
 

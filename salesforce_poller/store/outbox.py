@@ -193,7 +193,7 @@ class Outbox:
                 await connection.execute(parking.insert(connection), [parking.row(one) for one in park])
             if back_at is not None:
                 await connection.execute(parking.wake(state.name, back_at, outage))
-            told = await appending.append(connection, alerts, at) if alerts and at else None
+            told = await connection.run_sync(appending.append, alerts, at) if alerts and at else None
             if told:
                 self._database.appended(connection, told)
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -20,8 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from salesforce_poller.errors import StoreError
 from salesforce_poller.store.bells import CHANNEL
-from salesforce_poller.store.together import Take
+from salesforce_poller.store.database import Begin, Work
 
+T = TypeVar("T")
 #: Connections of one process.
 _CONNECTIONS = 10
 #: Seconds that a task waits for one of them, and for the server to answer a new one.
@@ -78,18 +79,24 @@ class Postgresql:
         async with self._engine.begin() as connection:
             yield connection
 
-    async def write_lots(self, take: Take) -> bool:  # noqa: ARG002  # the door's signature
-        """See ``Door``: it is not."""
-        return False
+    async def look(self, work: Work[T]) -> T:
+        """See ``Door``."""
+        async with self.reading() as connection:
+            return await connection.run_sync(work)
+
+    async def visit(self, begin: Begin[T]) -> T:
+        """See ``Door``. No cheaper than a statement at a time: each waits for the server."""
+        async with self.writing() as connection:
+            return await connection.run_sync(begin())
 
     def take_turns(self, connection: Connection) -> None:
         """See ``Door``."""
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
 
-    async def tell(self, connection: AsyncConnection, texts: Sequence[str]) -> None:
+    def tell(self, connection: Connection, texts: Sequence[str]) -> None:
         """See ``Door``."""
         for one in dict.fromkeys(texts):
-            await connection.execute(text("SELECT pg_notify(:channel, :text)"), {"channel": CHANNEL, "text": one})
+            connection.execute(text("SELECT pg_notify(:channel, :text)"), {"channel": CHANNEL, "text": one})
 
     def is_away(self, error: BaseException) -> bool:
         """See ``Door``."""

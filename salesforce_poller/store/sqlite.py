@@ -1,6 +1,7 @@
 """The door to a file of SQLite's: WAL mode with ``synchronous=FULL``, so that what is committed is on disk.
 
-One connection writes (SQLite has one writer anyway), others read beside it. ``lock.py`` keeps other processes out.
+One writes at a time (SQLite has one writer anyway), others read beside it. ``lock.py`` keeps other processes out. What
+is done in one go is done by plain connections, each in a thread of its own; the rest goes through aiosqlite.
 """
 
 import asyncio
@@ -10,15 +11,16 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from salesforce_poller.errors import NoStore, StoreError
+from salesforce_poller.store.database import Begin, Work
 from salesforce_poller.store.lock import Lock
-from salesforce_poller.store.together import Lots, Take
 
+T = TypeVar("T")
 #: Milliseconds to wait for another connection of this process, or for a reading command, to let go.
 _BUSY_TIMEOUT = 5000
 #: Of the readers; and for how many seconds somebody waits for one of them before that is an error.
@@ -46,11 +48,9 @@ class SqliteFile:
         self._path = Path(path).resolve()  # one file has one lock, by whatever name it is opened
         self.lock = Lock(self._path)
         self._turn = asyncio.Lock()
-        self._writer, self._plain = _engines(self._path, begin="BEGIN IMMEDIATE")
-        self._reader, _ = _engines(self._path, begin="BEGIN")
-        #: Where :meth:`write_lots` works, and its connection.
-        self._thread: ThreadPoolExecutor | None = None
-        self._held: Connection | None = None
+        self._writer, writing = _engines(self._path, begin="BEGIN IMMEDIATE")
+        self._reader, reading = _engines(self._path, begin="BEGIN")
+        self._writes, self._looks = _Room(writing, "store-writes"), _Room(reading, "store-looks")
 
     @property
     def name(self) -> str:
@@ -82,20 +82,68 @@ class SqliteFile:
         async with self._turn, self._writer.begin() as connection:
             yield connection
 
-    async def write_lots(self, take: Take) -> bool:
-        """See ``Door``. In one go in a thread: each statement of ``writing`` goes to its thread and back four times."""
-        async with self._turn:
-            self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="store")
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._write_now, take("sqlite"))
-        return True
+    async def look(self, work: Work[T]) -> T:
+        """See ``Door``."""
+        return await self._looks.do(work)
 
-    def _write_now(self, lots: Lots) -> None:
+    async def visit(self, begin: Begin[T]) -> T:
+        """See ``Door``."""
+        async with self._turn:
+            return await self._writes.do(begin())
+
+    def take_turns(self, connection: Connection) -> None:
+        """See ``Door``: who may write is alone."""
+
+    def tell(self, connection: Connection, texts: Sequence[str]) -> None:
+        """See ``Door``: there is nobody else."""
+
+    def is_away(self, error: BaseException) -> bool:  # noqa: ARG002  # the door's signature
+        """See ``Door``: a file does not come back by itself."""
+        return False
+
+    async def close(self) -> None:
+        """See ``Door``."""
+        await self._writes.close()
+        await self._looks.close()
+        await self._writer.dispose()
+        await self._reader.dispose()
+        self.lock.release()
+
+
+class _Room:
+    """A thread with a connection: what is done there goes to it once, and comes back once."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+        self._thread: ThreadPoolExecutor | None = None
+        self._held: Connection | None = None
+
+    async def do(self, work: Work[T]) -> T:
+        """Let ``work`` be a transaction. Whoever is called away meanwhile goes when it has ended."""
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+        try:
+            return await asyncio.shield(doing)
+        finally:
+            while not doing.done():  # the file is not free for the next one before
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([doing])
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
+            thread.shutdown(wait=False)
+        self._engine.dispose()
+
+    def _transact(self, work: Work[T]) -> T:
         if self._held is None:
-            self._held = self._plain.connect()
+            self._held = self._engine.connect()
         try:
             with self._held.begin():
-                for statement, rows in lots:
-                    self._held.execute(statement, rows)
+                return work(self._held)
         except BaseException:
             self._held.invalidate()  # whatever it was, the next one begins with a new connection
             self._let_go()
@@ -105,27 +153,6 @@ class SqliteFile:
         if self._held is not None:
             held, self._held = self._held, None
             held.close()
-
-    def take_turns(self, connection: Connection) -> None:
-        """See ``Door``: who may write is alone."""
-
-    async def tell(self, connection: AsyncConnection, texts: Sequence[str]) -> None:
-        """See ``Door``: there is nobody else."""
-
-    def is_away(self, error: BaseException) -> bool:  # noqa: ARG002  # the door's signature
-        """See ``Door``: a file does not come back by itself."""
-        return False
-
-    async def close(self) -> None:
-        """See ``Door``."""
-        if self._thread is not None:
-            thread, self._thread = self._thread, None
-            await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
-            thread.shutdown(wait=False)
-        self._plain.dispose()
-        await self._writer.dispose()
-        await self._reader.dispose()
-        self.lock.release()
 
 
 def _engines(path: Path, *, begin: str) -> tuple[AsyncEngine, Engine]:

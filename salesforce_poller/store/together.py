@@ -8,17 +8,16 @@ Used by ``feeds.py``, ``calls.py`` and ``described.py``, through ``database.py:D
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Executable
+from sqlalchemy import Connection, Executable
 
 #: Makes the statement of a kind of row, in the words of a database (its dialect's name).
 Make = Callable[[str], Executable]
 Row = Mapping[str, Any]
-#: Statements, each with its rows.
-Lots = Sequence[tuple[Executable, Sequence[Row]]]
-#: Called once when a transaction begins: takes what is to be written in it.
-Take = Callable[[str], Lots]
+#: Called once when a transaction begins: takes what is to be written in it, and returns what writes it.
+Take = Callable[[], Callable[[Connection], None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,11 +63,11 @@ class Together:
     async def _write_all(self) -> None:
         wishes: list[_Wish] = []
 
-        def take(dialect: str) -> Lots:
+        def take() -> Callable[[Connection], None]:
             # Only now: whoever came while the transaction had to wait for another one is taken along.
             nonlocal wishes
             wishes, self._waiting = self._waiting, []
-            return [(self._statement(make, dialect), rows) for make, rows in _by_kind(wishes).items()]
+            return partial(self._execute, _by_kind(wishes))
 
         try:
             await self._write(take)
@@ -83,13 +82,14 @@ class Together:
             if not wish.written.done():
                 wish.written.set_result(None)
 
-    def _statement(self, make: Make, dialect: str) -> Executable:
-        if make not in self._statements:
-            self._statements[make] = make(dialect)
-        return self._statements[make]
+    def _execute(self, lots: Mapping[Make, Sequence[Row]], connection: Connection) -> None:
+        for make, rows in lots.items():
+            if make not in self._statements:
+                self._statements[make] = make(connection.dialect.name)
+            connection.execute(self._statements[make], rows)
 
 
-def _by_kind(wishes: list[_Wish]) -> dict[Make, list[Row]]:
+def _by_kind(wishes: list[_Wish]) -> Mapping[Make, Sequence[Row]]:
     found: dict[Make, list[Row]] = {}
     for wish in wishes:
         for make, row in wish.parts:

@@ -100,7 +100,7 @@ async def test_who_comes_later_waits_for_a_slow_writer_and_readers_skip_nothing(
         try:
             async with writing(slow) as connection:
                 await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-                assert await appending.append(connection, some_events("a", 1, 2, 3), NOON)
+                assert await connection.run_sync(appending.append, some_events("a", 1, 2, 3), NOON)
                 for store, writer in zip(others, "bc", strict=True):
                     quick.append(asyncio.create_task(commit(store, writer, 1, 2)))
                     await until_they_wait(where, quick)
@@ -156,7 +156,7 @@ async def write_at_random(store: Store, writer: str, rng: random.Random) -> None
         try:
             async with writing(store) as connection:
                 numbers = range(page * 10, page * 10 + rng.randrange(1, 5))
-                await appending.append(connection, some_events(writer, *numbers), NOON)
+                await connection.run_sync(appending.append, some_events(writer, *numbers), NOON)
                 for _ in range(rng.randrange(6)):
                     await connection.execute(text("SELECT 1"))
                 if rng.random() < 0.2:

@@ -46,7 +46,7 @@ class Counted:
     async def write(self, take: Take) -> None:
         """One transaction."""
         self.transactions += 1
-        await self.database._write_lots(take)
+        await self.database._visit(take)
 
     async def rows(self) -> int:
         """Count what is on disk."""
