@@ -130,15 +130,17 @@ class Intake:
         (see ``diff.is_outdated``); ``logged`` ones have the time from the delete log. Raises Stopped after the commit
         when the program is to end.
         """
-        page = await self._decide(records, marks, columns, silent=silent, copied=copied, logged=logged)
+        page = await self._decide(list(records), marks, columns, silent=silent, copied=copied, logged=logged)
         await self.finish()
         await self._put(page)
         return len(page.seen)
 
     async def begin(
-        self, records: Sequence[Record], marks: Watermarks, columns: Schema, *, silent: bool = False
+        self, records: list[Record], marks: Watermarks, columns: Schema, *, silent: bool = False
     ) -> None:
         """As :meth:`take`, but only begin to commit: the page before is on disk when this returns, this one not yet.
+
+        The list is empty then: a row goes as soon as it is thought about, since many of them are large.
 
         So the disk writes one page while the next one is thought about. Whoever begins must come to :meth:`finish`,
         whatever happens; nothing is committed behind a page that could not be. Raises Stopped as :meth:`take` does.
@@ -162,7 +164,7 @@ class Intake:
 
     async def _decide(
         self,
-        records: Sequence[Record],
+        records: list[Record],
         marks: Watermarks,
         columns: Schema,
         *,
@@ -184,7 +186,10 @@ class Intake:
         origin, observed_at = await self._origin(), self._org.server_now()
         happened: list[Event] = []
         seen: list[Sighting] = []
-        for number, record in enumerate(records, 1):
+        self._rows += len(records)
+        records.reverse()
+        while records:
+            record = records.pop()
             sighting = known.get(record.id)
             fresh = diff.sight(record, sighting, rules, codec.packed)
             if fresh:
@@ -194,9 +199,8 @@ class Intake:
                     events.of_record(origin, change, record, sighting, observed_at, seen=fresh)
                     for change in diff.decide(record, sighting, marks, rules)
                 ]
-            if number % _AT_ONCE == 0:
+            if len(records) % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # noqa: TID251  # no time passes: others have their turn
-        self._rows += len(records)
         return _Page(marks, happened, seen, None if silent or copied or logged else observed_at)
 
     async def _put(self, page: _Page) -> None:

@@ -26,7 +26,7 @@ _MOST_FRUITLESS = 5
 class Step:
     """One page of a window."""
 
-    records: tuple[Record, ...]
+    records: list[Record]
     #: What is left of the window behind this page, as far as that is proven; see ``plan.after_page``.
     left: Window
     #: True when nothing is left.

@@ -23,7 +23,7 @@ _OK, _NO_CONTENT = range(200, 300), 204
 class Page:
     """One page of a query's answer."""
 
-    records: tuple[Record, ...]
+    records: list[Record]
     #: The next page's address; None on the last page. Only this decides, never the number of rows.
     next_url: str | None
 
@@ -77,14 +77,14 @@ def expected_shape() -> Iterator[None]:
 def read_page(answer: Any, window: Window) -> Page:
     """Read one page of a query's answer."""
     rows = answer["records"]
-    return Page(() if rows == [] else read_records(rows, window), None if answer["done"] else answer["nextRecordsUrl"])
+    return Page([] if rows == [] else read_records(rows, window), None if answer["done"] else answer["nextRecordsUrl"])
 
 
-def read_records(rows: Iterable[dict[str, Any]], window: Window) -> tuple[Record, ...]:
+def read_records(rows: Iterable[dict[str, Any]], window: Window) -> list[Record]:
     """Turn rows into Records: our bookkeeping columns beside the visible ones. Uses the rows up."""
     shown = {path.partition(".")[0] for path in window.visible}
     parents = {path.partition(".")[0] for path in window.visible if "." in path}
-    return tuple(_read_record(row, window.stamp_field, shown, parents) for row in rows)
+    return [_read_record(row, window.stamp_field, shown, parents) for row in rows]
 
 
 def _read_record(row: dict[str, Any], stamp_field: str, shown: AbstractSet[str], parents: AbstractSet[str]) -> Record:
