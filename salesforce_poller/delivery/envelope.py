@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from salesforce_poller.delivery.projection import EVERYTHING, Projection
-from salesforce_poller.model import Delivery, Event, Kind
+from salesforce_poller.model import Delivery, Event
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store import codec
 
@@ -19,8 +19,6 @@ from salesforce_poller.store import codec
 _SEQUENCE_DIGITS = 20
 #: Alerts do not come from Salesforce.
 _ALERT_TYPE = "salesforce-poller.alert"
-#: What an enumeration takes its time to tell.
-_KINDS = {kind: kind.value for kind in Kind}
 
 
 def cloudevent(delivery: Delivery, projection: Projection = EVERYTHING) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def _attributes(delivery: Delivery) -> dict[str, Any]:
         "specversion": "1.0",
         "id": event.id,
         "source": event.source,
-        "type": _ALERT_TYPE if event.alert else f"salesforce.{event.object}.{_KINDS[event.kind]}",
+        "type": _ALERT_TYPE if event.alert else f"salesforce.{event.object}.{event.kind}",
         "subject": _subject(event),
         "time": _in_seconds(event.time),
         "datacontenttype": "application/json",
@@ -68,7 +66,7 @@ def _data(event: Event) -> dict[str, Any]:
     data = {
         "org": event.org or None,
         "object": event.object or None,
-        "kind": _KINDS[event.kind],
+        "kind": str(event.kind),
         "record_id": event.record_id,
         "record": event.record,
         "changed": event.changed,

@@ -41,20 +41,20 @@ def of_record(
     """Make the event of a change of a row that could be read; ``seen`` is ``diff.sight`` of it, where there is one."""
     before = sighting.fields if sighting else None
     known = before is not None and change.changed is not None
-    return Event(
-        id=event_id(origin, change, record.id, seen.digest if seen else diff.content_of(record, sighting)),
-        kind=change.kind,
-        org=origin.org,
-        source=origin.source,
-        object=origin.object,
-        record_id=record.id,
-        time=change.time,
-        observed_at=observed_at,
-        record=seen.fields if seen else record.fields,
-        changed=change.changed if known else None,
-        previous=fingerprint.nest(before or {}, change.changed or ()) if known else None,
-        merged_into=record.merged_into if change.kind is Kind.MERGED else None,
-        changed_by=record.changed_by,
+    return Event(  # in the order of its fields, which takes half as long as by their names
+        event_id(origin, change, record.id, seen.digest if seen else diff.content_of(record, sighting)),
+        change.kind,
+        origin.org,
+        origin.source,
+        origin.object,
+        record.id,
+        change.time,
+        observed_at,
+        seen.fields if seen else record.fields,
+        change.changed if known else None,
+        fingerprint.nest(before or {}, change.changed or ()) if known else None,
+        record.merged_into if change.kind is Kind.MERGED else None,
+        record.changed_by,
     )
 
 

@@ -22,7 +22,7 @@ from salesforce_poller.store.feeds import Feeds
 #: What says nothing about how late a change was read.
 _NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
 #: Rows that are thought about before others have their turn: a few milliseconds.
-_AT_ONCE = 25
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,7 @@ class Intake:
         await self._put(page)
         return len(page.seen)
 
-    async def begin(
-        self, records: list[Record], marks: Watermarks, columns: Schema, *, silent: bool = False
-    ) -> None:
+    async def begin(self, records: list[Record], marks: Watermarks, columns: Schema, *, silent: bool = False) -> None:
         """As :meth:`take`, but only begin to commit: the page before is on disk when this returns, this one not yet.
 
         The list is empty then: a row goes as soon as it is thought about, since many of them are large.

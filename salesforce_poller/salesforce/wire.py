@@ -4,7 +4,6 @@ What a bad answer means stands in ``trouble_table.py``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,15 +83,22 @@ def read_records(rows: Iterable[dict[str, Any]], window: Window) -> list[Record]
     """Turn rows into Records: our bookkeeping columns beside the visible ones. Uses the rows up."""
     shown = {path.partition(".")[0] for path in window.visible}
     parents = {path.partition(".")[0] for path in window.visible if "." in path}
-    return [_read_record(row, window.stamp_field, shown, parents) for row in rows]
+    records: list[Record] = []
+    complete: list[str] = []  # the names of a row with all that is shown and no more; its neighbours have the same
+    for row in rows:
+        row.pop("attributes", None)
+        names = [*row]
+        if names != complete and row.keys() == shown:
+            complete = names
+        fields = row if names == complete else {name: value for name, value in row.items() if name in shown}
+        for name in parents and parents & fields.keys():
+            fields[name] = _without_attributes(fields[name])
+        records.append(_record(row, window.stamp_field, fields))
+    return records
 
 
-def _read_record(row: dict[str, Any], stamp_field: str, shown: AbstractSet[str], parents: AbstractSet[str]) -> Record:
+def _record(row: dict[str, Any], stamp_field: str, fields: dict[str, Any]) -> Record:
     created, get = row.get("CreatedDate"), row.get
-    row.pop("attributes", None)
-    fields = row if row.keys() == shown else {name: value for name, value in row.items() if name in shown}
-    for name in parents & fields.keys():
-        fields[name] = _without_attributes(fields[name])
     return Record(
         row["Id"],
         instants.parse(row[stamp_field]),

@@ -64,7 +64,7 @@ def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts
         event.id,
         event.org,
         event.object,
-        event.kind.value,
+        str(event.kind),
         event.key,
         milliseconds(event.time),
         recorded_at,

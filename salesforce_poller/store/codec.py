@@ -6,6 +6,7 @@ dressed by ``delivery/envelope.py``, which takes the second line over as it stan
 be read on its way through.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from salesforce_poller.model import Alert, Event, Fields, Gap, Kind
 
 _KINDS = {kind.value: kind for kind in Kind}
 _instant = datetime.fromisoformat
+_written = functools.lru_cache(maxsize=1024)(datetime.isoformat)  # the events of a page have few instants
 
 
 class Unread(Mapping[str, Any]):
@@ -65,13 +67,13 @@ def dump_event(event: Event, fields: bytes | None) -> bytes:
     """Write an event; ``fields`` is its record's, written by :class:`Texts`."""
     head = {
         "id": event.id,
-        "kind": event.kind,
+        "kind": str(event.kind),
         "org": event.org,
         "source": event.source,
         "object": event.object,
         "record_id": event.record_id,
-        "time": event.time,
-        "observed_at": event.observed_at,
+        "time": _written(event.time),
+        "observed_at": _written(event.observed_at),
         "changed": event.changed,
         "previous": event.previous,
         "merged_into": event.merged_into,

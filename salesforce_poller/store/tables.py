@@ -18,6 +18,7 @@ processes   who works with this store, and until when it       one row a process
 leases      which process works for which org and sink         one row an org and sink; on PostgreSQL only
 """
 
+import functools
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
@@ -45,6 +46,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+@functools.lru_cache(maxsize=1024)  # the rows of a page have few instants
 def milliseconds(at: datetime) -> int:
     """Return an instant as the tables have it."""
     return (at - _EPOCH) // _MILLISECOND
