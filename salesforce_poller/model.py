@@ -139,6 +139,8 @@ class Watermarks:
     primed: bool = True
     #: The organisation (18 characters) that all of this is true of; a refreshed sandbox is another one.
     organization_id: str = ""
+    #: Names the commit that they were read of (``store/versions.py``); what was made of them since keeps it.
+    version: int = field(default=0, compare=False)
 
     @property
     def backfill_percent(self) -> int | None:
@@ -221,6 +223,8 @@ class Delivery:
     first_tried_at: datetime | None = None
     #: True when somebody asked for it once more; it keeps its id, and says ``replay`` beside it.
     replay: bool = False
+    #: Names the commit that gave the event its position (``store/versions.py``); 0: not known.
+    version: int = field(default=0, compare=False)
 
 
 class Verdict(StrEnum):
@@ -284,18 +288,14 @@ class SinkState:
     down_since: datetime | None = None
 
 
-#: Seconds by which changes are late, as metrics count them.
+#: Seconds by which changes are late, and those that a send to a sink takes, as metrics count them.
 LAGS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
-#: Seconds that a send to a sink takes, as metrics count them.
 SENDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 @dataclass(slots=True)
 class Spread:
-    """How many values were at most each bound, but above the one before; the last count is of those above all bounds.
-
-    Whoever counts hands it over in a report, and begins a new one. However many values it has seen, it stays small.
-    """
+    """How many values were at most each bound, but above the one before; the last count is of those above them all."""
 
     bounds: tuple[float, ...]
     counts: list[int] = field(default_factory=list)

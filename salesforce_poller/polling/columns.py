@@ -42,8 +42,8 @@ class Columns:
         self._kept_in = kept
         self._clock = clock
         self._schema: schema.Schema | None = None
-        #: The one that is in the store.
-        self._kept: schema.Schema | None = None
+        #: The one that is in the store, and since which era it is.
+        self._kept: tuple[schema.Schema | None, int] = None, 0
         #: What the last describe failed with; empty when it worked.
         self._failing = ""
         self._described_at = 0.0
@@ -51,16 +51,17 @@ class Columns:
         self._unusable: frozenset[str] = frozenset()
         self._told: tuple[str, ...] = ()
 
-    async def current(self) -> schema.Schema:
+    async def current(self, era: int = 0) -> schema.Schema:
         """Return the schema, described anew when it is due, once it is kept for those who only see events.
 
+        What was kept in another ``era`` (``Intake.era``) may be gone since, and is kept anew.
         Raises what ``Org.describe`` raises, but only where there is no schema to go on with; and StoreError.
         """
         found = await self._present()
-        if found is not self._kept:
+        if found is not self._kept[0] or era != self._kept[1]:
             types = {path: found.types[path] for path in found.visible}
             await self._kept_in.keep(self._org.name, self._object, types)
-            self._kept = found
+            self._kept = found, era
         return found
 
     async def _present(self) -> schema.Schema:

@@ -18,6 +18,7 @@ from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.questions import Questions
 from salesforce_poller.store import codec
 from salesforce_poller.store.feeds import Feeds
+from salesforce_poller.store.versions import NEVER, Step
 
 #: What says nothing about how late a change was read.
 _NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
@@ -57,6 +58,12 @@ class Intake:
         self._stop = stop
         #: What is on disk of how far the feed is read; None: not known.
         self._committed: Watermarks | None = None
+        #: The commit that this is of, as the store has it; None: it must be read before anything is committed.
+        self._version: int | None = None
+        #: The numbers of which the store has one, if it did not go back; none before it was read.
+        self._possible: frozenset[int] = frozenset()
+        #: Grows when the store was found to have gone back: what was made of it before is not to be gone on with.
+        self.era = 0
         #: How far a sweep came that did not get to its end, where all that it read is known to be on disk.
         self.swept_through: datetime | None = None
         #: Whether the store may have gone back to an earlier state since the turn began.
@@ -76,13 +83,18 @@ class Intake:
     async def watermarks(self) -> Watermarks | None:
         """Return how far the feed is read, or None when it has never run."""
         if self._committed is None:
-            self._committed = await self._store.watermarks(self._org.name, self._object)
+            found = await self._store.watermarks(self._org.name, self._object)
+            self._committed, self._version = found, found.version if found else NEVER
+            if self._possible and self._version not in self._possible:
+                self.era += 1
+            self._possible = frozenset({self._version})
         return self._committed
 
     def doubt(self) -> None:
         """Read again what is on disk: another server may have taken over that lacks the last moments.
 
-        A turn under way commits nothing any more, since it was made of what may not be there.
+        Every commit finds that out by itself (``store/versions.py``); a feed that has nothing to commit would not. A
+        turn under way commits nothing any more, since it was made of what may not be there.
         """
         self._in_doubt = True
 
@@ -251,19 +263,27 @@ class Intake:
         if happened or seen or marks != self._committed:
             if self._in_doubt:
                 raise StoreWentBack("the database may have handed over to another server; the turn begins anew")
-            self._committed = None  # where it fails, nobody knows what is on disk before it is read again
+            if self._version is None:
+                raise StoreWentBack("what is on disk must be read anew; the turn begins anew")
+            step = Step.after(self._version)
+            # Where it fails, nobody knows what is on disk before it is read again.
+            self._committed, self._version = None, None
+            self._possible |= {step.becomes}
             try:
-                await self._store.commit_page(
-                    self._org.name, self._object, events=happened, sightings=seen, marks=marks, at=self._clock.now()
-                )
+                await self._commit(marks, happened, seen, step)
             except BaseException:
                 self.swept_through = None
                 raise
-            self._committed = marks
+            self._committed, self._version = marks, step.becomes
+            self._possible = frozenset({step.becomes})
         self._kinds.update(event.kind.value for event in happened)
         self._note_delays(happened)
         if self._stop.is_set():
             raise Stopped
+
+    async def _commit(self, marks: Watermarks, happened: Sequence[Event], seen: Sequence[Sighting], step: Step) -> None:
+        org, at = self._org.name, self._clock.now()
+        await self._store.commit_page(org, self._object, events=happened, sightings=seen, marks=marks, at=at, step=step)
 
     def _note_delays(self, happened: Sequence[Event]) -> None:
         """Count how long changes took to be read; not those that a feed reads of its past, or long after."""

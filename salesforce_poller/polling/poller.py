@@ -177,7 +177,7 @@ class Feed:
         began = self._clock.monotonic()
         marks = await self._intake.begin_turn()
         await self._check_organization(marks)  # before anything else is asked: a stranger is not even described
-        columns = await self._columns.current()
+        columns = await self._columns.current(self._intake.era)
         if marks is None or not marks.primed:
             turn, marks = "start", await self._start(columns)
         elif self._clock.monotonic() >= self._next_sweep:
@@ -238,7 +238,7 @@ class Feed:
         """Sweep; where only the replication calls fail, polls must go on without them, and the failure be told."""
         try:
             marks = await self._sweep(columns, marks)
-        except (FieldsUnknown, LimitReached, OrgRefused, Stopped):
+        except (FieldsUnknown, LimitReached, OrgRefused, Stopped, StoreError):
             raise
         except PollerError as exc:
             if isinstance(exc, TryLater) and exc.retry_after:

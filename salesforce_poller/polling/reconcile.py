@@ -72,6 +72,8 @@ class _Comparison:
     #: True while ids are listed, by a job or by queries.
     listing: bool
     by_job: bool
+    #: The ``Intake.era`` in which it began.
+    era: int
     job: str | None = None
     #: Where the job's results, or the queries, go on.
     place: str | None = None
@@ -128,6 +130,8 @@ class Reconcile:
         """
         if self._clock.monotonic() < self.again_at:
             return marks
+        if self._under_way is not None and self._under_way.era != self._intake.era:
+            self._under_way = None  # what it has read and told so far may be gone, and must be asked again
         try:
             if self._under_way is None:
                 await self._begin(marks)
@@ -172,7 +176,13 @@ class Reconcile:
         above = self._settings.bulk_above
         by_job = records is not None and above != "never" and records > above
         self._under_way = _Comparison(
-            now, marks.settled_through, known, marks.reconciled_at is None, listing=listing, by_job=by_job
+            now,
+            marks.settled_through,
+            known,
+            marks.reconciled_at is None,
+            listing=listing,
+            by_job=by_job,
+            era=self._intake.era,
         )
         log.info(
             "feed.reconcile_started",

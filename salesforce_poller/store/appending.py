@@ -6,7 +6,8 @@ Positions come from a row of ``counters``, not from a sequence of the database. 
 row until the transaction ends, so that events become visible in the order of their positions: a reader that has seen
 one has seen all before it, and a sink's cursor can pass no event of a slower writer. A sequence would hand out numbers
 that commit in any order, and lose those of a transaction that is rolled back; here there are no holes, so that a hole
-means events that were pruned.
+means events that were pruned. A database that went back gives the positions that it has lost once more; so each commit
+leaves its number with its events (``versions.py``), and who has read of one can tell whether it is still there.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from salesforce_poller.model import Event
-from salesforce_poller.store import codec, many
+from salesforce_poller.store import codec, many, versions
 from salesforce_poller.store.fresh import Appended
 from salesforce_poller.store.tables import EVENTS, counters, events, milliseconds
 
@@ -28,11 +29,11 @@ def append(
     new = _new(connection, happened) if happened else []
     if not new:
         return None
-    first = _positions(connection, len(new))
+    first, version = _positions(connection, len(new)), versions.drawn()
     recorded_at = milliseconds(at)
-    rows = (_event_row(position, one, recorded_at, texts) for position, one in enumerate(new, start=first))
+    rows = (_event_row(position, one, recorded_at, texts, version) for position, one in enumerate(new, start=first))
     many.insert(connection, events, rows)
-    return Appended(first, new, texts)
+    return Appended(first, new, texts, version)
 
 
 def _positions(connection: Connection, count: int) -> int:
@@ -58,7 +59,7 @@ def _new(connection: Connection, happened: Sequence[Event]) -> list[Event]:
     return list(one_each.values())
 
 
-def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts) -> many.Row:
+def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts, version: int) -> many.Row:
     return (
         position,
         event.id,
@@ -69,4 +70,5 @@ def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts
         milliseconds(event.time),
         recorded_at,
         codec.dump_event(event, texts.of(event.record)),
+        version,
     )

@@ -206,6 +206,10 @@ class Database:
         """
         await self._together.put(*parts)
 
+    async def change(self, make: Make, row: Row) -> bool:
+        """Write as :meth:`put` does; returns whether anything in the table was changed by this row."""
+        return await self._together.change(make, row)
+
     async def _visit(self, begin: Begin[T]) -> T:
         with self._to_the_end() as then:
 

@@ -13,13 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Row, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope
+from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope, StoreWentBack
 from salesforce_poller.model import Event, Sighting, Watermarks
-from salesforce_poller.store import appending, codec, many, troubles
+from salesforce_poller.store import appending, codec, many, troubles, versions
 from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.described import Described
 from salesforce_poller.store.tables import feeds, milliseconds, sightings
+from salesforce_poller.store.versions import Step
 
 #: Ids in one lookup, and rows in one prune: keeps statements and locks short.
 _BATCH = 500
@@ -57,7 +58,8 @@ class Feeds:
         return self._database.bells.listen(Bell.EVENTS, listener)
 
     async def watermarks(self, org: str, object_name: str) -> Watermarks | None:
-        """Return how far a feed is read, or None when it has never run."""
+        """Return how far a feed is read, or None when it has never run; whoever asks builds on nothing else."""
+        self._forget(org, object_name)
         if org not in self._looks:
             self._looks[org] = asyncio.ensure_future(self._look(org))
             self._looks[org].add_done_callback(_heard)
@@ -99,19 +101,22 @@ class Feeds:
         sightings: Sequence[Sighting],
         marks: Watermarks,
         at: datetime,
+        step: Step | None = None,
     ) -> int:
         """Take in one page: its events, its sightings and how far the feed is read, in one transaction.
 
-        ``at`` is machine time (UTC). Returns how many events were new; one whose id is already there is the same
-        change read twice. The next stop of a new event is ``delivery/dispatcher.py``.
+        ``at`` is machine time (UTC). ``step`` names the commit that the page builds on, and this one; None builds on
+        nothing. Returns how many events were new; one whose id is already there is the same change read twice. The next
+        stop of a new event is ``delivery/dispatcher.py``.
+
+        Raises:
+            StoreWentBack: another commit is the last one of this feed; nothing was written.
+            StoreError: the store failed.
         """
         feed_id = self._ids.get((org, object_name))
-        if feed_id is not None and not events and not sightings:
-            await self._database.put((_move, {"feed": feed_id, **_marks_row(marks)}))
-            return 0
 
         def take_in(connection: Connection) -> int:
-            texts, feed = codec.Texts(), self._save_marks(connection, org, object_name, marks, at)
+            texts, feed = codec.Texts(), self._save_marks(connection, (org, object_name), marks, at, step)
             _save_sightings(connection, feed, sightings, texts)
             added = appending.append(connection, events, at, texts)
             if added is None:
@@ -120,11 +125,19 @@ class Feeds:
             return len(added.events)
 
         try:
+            if feed_id is not None and step is not None and not events and not sightings:
+                moved = await self._database.change(_move, {"feed": feed_id, "was": step.was, **_row(marks, step)})
+                _must_have(moved, org, object_name)
+                return 0
             return await self._database.write_at_once(take_in)
         except BaseException:
             # A backup, or a standby that lacked the last moments, may be in the place of what we knew.
-            self._ids.pop((org, object_name), None)
+            self._forget(org, object_name)
             raise
+
+    def _forget(self, org: str, object_name: str) -> None:
+        self._ids.pop((org, object_name), None)
+        self._noted.pop((org, object_name), None)
 
     async def note_success(self, org: str, object_name: str, at: datetime) -> None:
         """Remember that a turn went well. At once where that is news, else every :data:`NOTE_EVERY`."""
@@ -235,19 +248,20 @@ class Feeds:
     ) -> int:
         """Forget a batch of old sightings; returns how many, so that a caller goes on until it is 0.
 
-        ``live_before=None`` forgets no live record. Bounds are stamps (UTC); neither may be later than
-        ``settled_through``, since what is stamped after it will be read again.
+        ``live_before=None`` forgets no live record. Bounds are stamps (UTC). What is stamped after ``settled_through``
+        will be read again, and is never forgotten, also where that went back since the caller looked at it.
         """
         old = [and_(sightings.c.deleted, sightings.c.stamp < deleted_before)]
         if live_before is not None:
             old.append(and_(~sightings.c.deleted, sightings.c.stamp < live_before))
         async with self._database.write() as connection:
-            feed_id = await connection.run_sync(self._feed_id, org, object_name)
-            chosen = select(sightings.c.record_id).where(sightings.c.feed_id == feed_id, or_(*old)).limit(_BATCH)
-            result = await connection.execute(
-                delete(sightings).where(sightings.c.feed_id == feed_id, sightings.c.record_id.in_(chosen))
-            )
-            return result.rowcount
+            row = (await connection.execute(_feed(org, object_name))).one_or_none()  # not from memory: this one deletes
+            if row is None:
+                return 0
+            ours = (sightings.c.feed_id == row.id, sightings.c.stamp < row.settled_through)
+            chosen = select(sightings.c.record_id).where(*ours, or_(*old)).limit(_BATCH)
+            gone = delete(sightings).where(sightings.c.feed_id == row.id, sightings.c.record_id.in_(chosen))
+            return (await connection.execute(gone)).rowcount
 
     def _feed_id(self, connection: Connection, org: str, object_name: str) -> int | None:
         key = (org, object_name)
@@ -258,16 +272,29 @@ class Feeds:
             self._ids[key] = row.id
         return self._ids[key]
 
-    def _save_marks(self, connection: Connection, org: str, object_name: str, marks: Watermarks, at: datetime) -> int:
-        values = _marks_row(marks)
+    def _save_marks(
+        self, connection: Connection, feed: tuple[str, str], marks: Watermarks, at: datetime, step: Step | None
+    ) -> int:
+        values = _row(marks, step)
+        org, object_name = feed
         feed_id = self._feed_id(connection, org, object_name)
         if feed_id is None:
+            _must_have(step is None or step.was == versions.NEVER, org, object_name)
             # Not cached yet: this transaction may still be rolled back.
             result = connection.execute(insert(feeds).values(org=org, object=object_name, polled_at=at, **values))
             assert result.inserted_primary_key is not None
             return int(result.inserted_primary_key[0])
-        connection.execute(update(feeds).where(feeds.c.id == feed_id).values(**values))
+        moved = update(feeds).where(feeds.c.id == feed_id).values(**values)
+        if step is not None:
+            moved = moved.where(feeds.c.version == step.was)
+        _must_have(connection.execute(moved).rowcount > 0, org, object_name)
         return feed_id
+
+
+def _must_have(moved: bool, org: str, object_name: str) -> None:
+    """See that a feed was as its writer remembers it."""
+    if not moved:
+        raise StoreWentBack(f"the store went back to an earlier state of {org}/{object_name}; the turn begins anew")
 
 
 def _heard(look: asyncio.Task[dict[str, Watermarks]]) -> None:
@@ -277,7 +304,7 @@ def _heard(look: asyncio.Task[dict[str, Watermarks]]) -> None:
 
 
 def _move(_dialect: str) -> Executable:
-    return update(feeds).where(feeds.c.id == bindparam("feed"))
+    return update(feeds).where(feeds.c.id == bindparam("feed"), feeds.c.version == bindparam("was"))
 
 
 def _works(_dialect: str) -> Executable:
@@ -321,10 +348,11 @@ def _marks(row: Row[Any]) -> Watermarks:
         backfill_total=row.backfill_total,
         reconciled_at=row.reconciled_at,
         primed=row.primed,
+        version=row.version,
     )
 
 
-def _marks_row(marks: Watermarks) -> Mapping[str, Any]:
+def _row(marks: Watermarks, step: Step | None) -> Mapping[str, Any]:
     stamp, record_id = marks.backfill_after or (None, None)
     return {
         "seen_through": marks.seen_through,
@@ -343,6 +371,7 @@ def _marks_row(marks: Watermarks) -> Mapping[str, Any]:
         "backfill_total": marks.backfill_total,
         "reconciled_at": marks.reconciled_at,
         "primed": marks.primed,
+        "version": step.becomes if step else versions.drawn(),
     }
 
 

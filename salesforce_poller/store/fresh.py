@@ -25,6 +25,8 @@ class Appended:
     events: Sequence[Event]
     #: What their fields were written as.
     texts: codec.Texts
+    #: Names the transaction; see ``versions.py``.
+    version: int
 
 
 class Fresh:
@@ -35,6 +37,7 @@ class Fresh:
         self._limit = size
         self._first = 0
         self._events: list[Event] = []
+        self._versions: list[int] = []
         self._sizes: list[int] = []
         #: Up to where each sink has come that ever asked.
         self._passed: dict[str, int] = {}
@@ -51,6 +54,7 @@ class Fresh:
             self._first = appended.first
         new = [codec.as_read(event, appended.texts.of(event.record)) for event in appended.events]
         self._events += new
+        self._versions += [appended.version] * len(new)
         self._sizes += map(_size, new)
         over = max(0, len(self._events) - self._most)
         size = sum(self._sizes[over:])
@@ -69,7 +73,8 @@ class Fresh:
         at = position + 1 - self._first
         if at < 0:
             return []
-        return [Delivery(sink, each, event) for each, event in enumerate(self._events[at : at + limit], position + 1)]
+        found = zip(self._events[at : at + limit], self._versions[at : at + limit], strict=True)
+        return [Delivery(sink, each, event, version=of) for each, (event, of) in enumerate(found, position + 1)]
 
     def forget(self, through: int) -> None:
         """Let go of everything up to a position."""
@@ -81,6 +86,7 @@ class Fresh:
 
     def _drop(self, count: int) -> None:
         del self._events[:count]
+        del self._versions[:count]
         del self._sizes[:count]
         self._first += count
 

@@ -18,7 +18,7 @@ from salesforce_poller.store.upsert import statement_for
 #: Rows that are handed over together.
 _AT_ONCE = 500
 #: How many rows a statement of SQLite's may hold: few sizes, so that each is written and prepared once. A statement may
-#: have 32,766 values, and our rows have nine at most.
+#: have 32,766 values, and our rows have ten at most.
 _ROWS_A_STATEMENT = (_AT_ONCE, 50)
 #: A row, in the order of the table's columns.
 Row = tuple[Any, ...]

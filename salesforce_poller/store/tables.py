@@ -121,6 +121,7 @@ feeds = Table(
     Column("backfill_rows", BigInteger, nullable=False, server_default="0"),  # rows read so far
     Column("backfill_total", BigInteger),  # about how many there are; null: not known
     Column("reconciled_at", Instant),  # the org's time at which ids were last compared
+    Column("version", BigInteger, nullable=False, server_default="0"),  # of the last commit; see versions.py
     UniqueConstraint("org", "object"),
 )
 
@@ -149,6 +150,7 @@ events = Table(
     Column("stamp", Instant, nullable=False),  # Salesforce's
     Column("recorded_at", Instant, nullable=False),  # machine time
     Column("body", Text, nullable=False),  # JSON; see codec.py
+    Column("version", BigInteger, nullable=False, server_default="0"),  # of the commit; see versions.py
     UniqueConstraint("id", "org"),  # one organisation may be watched under two names, and be told under both
     Index("ix_events_record", "record_key", "position"),
     Index("ix_events_recorded", "recorded_at"),
@@ -165,6 +167,7 @@ sinks = Table(
     Column("failing_since", Instant),
     Column("down_since", Instant),
     Column("last_error", Words, nullable=False, server_default=""),
+    Column("version", BigInteger, nullable=False, server_default="0"),  # of the last round; see versions.py
 )
 
 parked = Table(

@@ -20,12 +20,14 @@ Row = Mapping[str, Any]
 Take = Callable[[], Callable[[Connection], None]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Wish:
     """What one caller wants written, and where it waits for that."""
 
     parts: tuple[tuple[Make, Row], ...]
     written: "asyncio.Future[None]"
+    #: How many rows of the table were changed, where that is asked for: 0 until it is known. None: nobody asks.
+    changed: int | None = None
 
 
 class Together:
@@ -42,7 +44,15 @@ class Together:
 
         Raises what the transaction raises; nothing of anybody who shared it was written then.
         """
-        wish = _Wish(parts, asyncio.get_running_loop().create_future())
+        await self._wish(_Wish(parts, asyncio.get_running_loop().create_future()))
+
+    async def change(self, make: Make, row: Row) -> bool:
+        """Write as :meth:`put` does; returns whether anything in the table was changed by this row."""
+        wish = _Wish(((make, row),), asyncio.get_running_loop().create_future(), changed=0)
+        await self._wish(wish)
+        return bool(wish.changed)
+
+    async def _wish(self, wish: _Wish) -> None:
         self._waiting.append(wish)
         if self._writing is None:
             self._writing = asyncio.create_task(self._work())
@@ -67,7 +77,7 @@ class Together:
             # Only now: whoever came while the transaction had to wait for another one is taken along.
             nonlocal wishes
             wishes, self._waiting = self._waiting, []
-            return partial(self._execute, _by_kind(wishes))
+            return partial(self._execute, wishes)
 
         try:
             await self._write(take)
@@ -82,16 +92,20 @@ class Together:
             if not wish.written.done():
                 wish.written.set_result(None)
 
-    def _execute(self, lots: Mapping[Make, Sequence[Row]], connection: Connection) -> None:
-        for make, rows in lots.items():
+    def _execute(self, wishes: Sequence[_Wish], connection: Connection) -> None:
+        for (make, counted), some in _by_kind(wishes).items():
             if make not in self._statements:
                 self._statements[make] = make(connection.dialect.name)
-            connection.execute(self._statements[make], rows)
+            if not counted:
+                connection.execute(self._statements[make], [row for _, row in some])
+                continue
+            for wish, row in some:
+                wish.changed = connection.execute(self._statements[make], row).rowcount
 
 
-def _by_kind(wishes: list[_Wish]) -> Mapping[Make, Sequence[Row]]:
-    found: dict[Make, list[Row]] = {}
+def _by_kind(wishes: Sequence[_Wish]) -> Mapping[tuple[Make, bool], Sequence[tuple[_Wish, Row]]]:
+    found: dict[tuple[Make, bool], list[tuple[_Wish, Row]]] = {}
     for wish in wishes:
         for make, row in wish.parts:
-            found.setdefault(make, []).append(row)
+            found.setdefault((make, wish.changed is not None), []).append((wish, row))
     return found

@@ -263,12 +263,21 @@ class TestForgetting:
     async def test_it_goes_batch_by_batch_until_nothing_is_left(self, where: str) -> None:
         """So that no poll waits long for the writer."""
         async with Store(where) as store:
-            await commit(store, seen=tuple(a_sighting(record_id=str(number)) for number in range(1200)))
+            seen = tuple(a_sighting(record_id=str(number)) for number in range(1200))
+            await commit(store, seen=seen, marks=some_marks(settled_through=NOON))
             batches = [
                 await store.feeds.forget("acme", "Lead", live_before=NOON, deleted_before=NOON) for _ in range(4)
             ]
             assert batches == [500, 500, 200, 0]
             assert await store.feeds.forget("nobody", "Lead", live_before=NOON, deleted_before=NOON) == 0
+
+    async def test_what_is_not_settled_stays_whatever_is_said(self, where: str) -> None:
+        """Whoever says it may have looked at a store that went back since; it will be read again, and must be known."""
+        seen = (a_sighting(record_id="new", stamp=SETTLED), a_sighting(record_id="old", stamp=STARTED))
+        async with Store(where) as store:
+            await commit(store, seen=seen)
+            assert await store.feeds.forget("acme", "Lead", live_before=NOON, deleted_before=NOON) == 1
+            assert list(await store.feeds.sightings("acme", "Lead", ["new", "old"])) == ["new"]
 
 
 class TestHealth:
