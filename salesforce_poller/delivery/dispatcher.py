@@ -27,12 +27,12 @@ from salesforce_poller.model import (
     Ordering,
     Parked,
     Receipt,
-    SinkState,
     Spread,
     Verdict,
 )
 from salesforce_poller.sinks.base import Sink, SinkSettings
 from salesforce_poller.store.outbox import Outbox, Standing
+from salesforce_poller.store.versions import Step
 
 #: Events read in one round, for a sink that takes no larger batch: what may be sent twice after a crash.
 ROUND_SIZE = 300
@@ -125,8 +125,9 @@ class Dispatcher:
         if self._looked_at is not None and now < self._looked_at - _SET_BACK:
             # Whatever waits for an instant would wait for it a second time.
             self._breaker, self._company = None, Company()
-            state = await self._outbox.sink(self._name)
-            await self._outbox.settle(replace(state, paused=""), back_at=now)  # a pause is left as it is by then
+            found = await self._outbox.standing(self._name, now, self._settings.ordering, tried=0, untried=0)
+            # A pause is left as it is by then.
+            await self._outbox.settle(replace(found.state, paused=""), step=Step.after(found.version), back_at=now)
         self._looked_at = now
         # Of the parked that failed before, as many as can be sent at once: trouble must not hold up the healthy.
         standing = await self._outbox.standing(
@@ -154,9 +155,9 @@ class Dispatcher:
         try:
             await self._send_all(book, owed.fresh, stop or asyncio.Event())
         except asyncio.CancelledError:
-            await self._close(book, state)  # what was not answered is sent again, but not what was
+            await self._close(book, standing, owed)  # what was not answered is sent again, but not what was
             raise
-        return await self._close(book, state)
+        return await self._close(book, standing, owed)
 
     async def _owed(self, standing: Standing) -> Owed:
         ordering = self._settings.ordering
@@ -221,8 +222,8 @@ class Dispatcher:
         self._sends.add(self._clock.monotonic() - began)
         return receipts
 
-    async def _close(self, book: Round, before: SinkState) -> DispatchReport:
-        now = self._clock.now()
+    async def _close(self, book: Round, standing: Standing, owed: Owed) -> DispatchReport:
+        now, before = self._clock.now(), standing.state
         closing = book.close(self._settings.give_up_after, now)
         state = replace(closing.state, down_since=(before.down_since or now) if book.breaker.is_open else None)
         back = before.down_since is not None and state.down_since is None
@@ -235,6 +236,8 @@ class Dispatcher:
             settle = functools.partial(
                 self._outbox.settle,
                 state,
+                step=Step.after(standing.version),
+                read=owed.fresh[-1] if owed.fresh else None,
                 park=closing.park,
                 again=closing.again,
                 done=closing.done,

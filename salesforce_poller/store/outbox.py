@@ -10,16 +10,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, Update, bindparam, delete, exists, func, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import StoreError, StoreWentBack
 from salesforce_poller.model import Delivery, Event, Kind, Ordering, Parked, SinkState
-from salesforce_poller.store import appending, codec, parking
+from salesforce_poller.store import appending, codec, parking, versions
 from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
-from salesforce_poller.store.tables import EVENTS, counters, events, parked, sinks
+from salesforce_poller.store.tables import EVENTS, Words, counters, events, parked, sinks
 from salesforce_poller.store.upsert import upsert
+from salesforce_poller.store.versions import Step
 
 #: Rows in one prune, and keys in one lookup: keeps statements and locks short.
 _BATCH = 500
@@ -35,6 +49,8 @@ class Standing:
     """Where a sink stands at the beginning of a round."""
 
     state: SinkState
+    #: Names the round that left it like this; see ``versions.py``.
+    version: int
     #: Whether anything is parked that is not dead; not looked up while the sink is paused.
     parked: bool
     #: Parked deliveries that may be tried now.
@@ -94,13 +110,13 @@ class Outbox:
             StoreError: it was never seen by :meth:`ensure_sinks`.
         """
         async with self._database.read() as connection:
-            state, alive = await _state(connection, sink)
+            state, alive, version = await _state(connection, sink)
             if state.paused or not alive:
-                return Standing(state, parked=False, due=[])
+                return Standing(state, version, parked=False, due=[])
             due: list[Delivery] = []
             for query in parking.due(sink, now, ordering, tried=tried, untried=untried):
                 due += parking.leading(await connection.execute(query), now, ordering, sink)
-        return Standing(state, parked=True, due=due)
+        return Standing(state, version, parked=True, due=due)
 
     async def knows(self, name: str) -> bool:
         """Say whether a sink was ever seen by :meth:`ensure_sinks`."""
@@ -130,10 +146,10 @@ class Outbox:
         async with self._database.read() as connection:
             while size < _ENOUGH and (most := min(_AT_ONCE, limit - len(found))):
                 rows = (await connection.execute(behind, {**told, "most": most})).all()
-                found += [Delivery(sink, position, codec.glance(body)) for position, body in rows]
+                found += [Delivery(sink, at, codec.glance(body), version=version) for at, body, version in rows]
                 if len(rows) < most:
                     break
-                size += sum(len(body) for _, body in rows)
+                size += sum(len(body) for _, body, _ in rows)
                 behind, told = _BEHIND, {"after": rows[-1][0]}
         return found
 
@@ -158,6 +174,8 @@ class Outbox:
         self,
         state: SinkState,
         *,
+        step: Step | None = None,
+        read: Delivery | None = None,
         park: Sequence[Parked] = (),
         again: Sequence[Parked] = (),
         done: Sequence[int] = (),
@@ -168,22 +186,28 @@ class Outbox:
     ) -> None:
         """Close the books of one round, in one transaction.
 
-        ``state`` is where the sink stands after it. ``park`` is put among the parked deliveries; ``again`` are parked
-        ones that failed once more (one that somebody dropped meanwhile stays dropped), and ``done`` (positions) are
-        taken from them. A pause that somebody asked for during the round stays. ``back_at`` says that the whole sink
-        came back now, after an ``outage``: everything parked is due at once, and the outage is not counted against it,
-        so that nothing is given up because the sink was away. ``alerts`` are events that tell other sinks of it,
-        recorded ``at`` this instant.
+        ``state`` is where the sink stands after it. ``step`` names the round before it and this one, None builds on
+        nothing; ``read`` is the last of the events behind the cursor that it was made of. ``park`` is put among the
+        parked deliveries; ``again`` are parked ones that failed once more (one that somebody dropped meanwhile stays
+        dropped), and ``done`` (positions) are taken from them. A pause that somebody asked for during the round stays.
+        ``back_at`` says that the whole sink came back now, after an ``outage``: everything parked is due at once, and
+        the outage is not counted against it, so that nothing is given up because the sink was away. ``alerts`` are
+        events that tell other sinks of it, recorded ``at`` this instant. What is on disk already, since only the answer
+        was lost, is not written again.
 
         Raises:
-            StoreWentBack: the store ends before ``state.cursor``; nothing was written.
+            StoreWentBack: the round was made of what is not there any more: another round was the last one, ``read``
+                is gone, or the store ends before ``state.cursor``. Nothing was written.
             StoreError: the store failed.
         """
         async with self._database.write() as connection:
             # First: it locks the row, so that nobody replays meanwhile.
-            if (await connection.execute(*_update_sink(state))).rowcount == 0:
+            if (await connection.execute(_PASS, _passing(state, step, read))).rowcount == 0:
+                _, _, version = await _state(connection, state.name)
+                if step is not None and version == step.becomes:
+                    return
                 raise StoreWentBack(
-                    f"the store ends before what {state.name!r} was sent: it went back to an earlier state"
+                    f"the store went back to an earlier state than that of which {state.name!r} was sent events"
                 )
             if done:
                 await connection.execute(parking.remove(state.name), [{"done": position} for position in done])
@@ -291,33 +315,42 @@ class Outbox:
 # Statements of every round are made once: SQLAlchemy takes longer to make one than the database to answer it.
 _mine = sinks.c.name == bindparam("sink")
 _STATE = select(sinks, exists().where(parked.c.sink == sinks.c.name, ~parked.c.dead).label("alive")).where(_mine)
-_ordered = select(events.c.position, events.c.body).order_by(events.c.position).limit(bindparam("most"))
+_ordered = select(events.c.position, events.c.body, events.c.version).order_by(events.c.position)
+_ordered = _ordered.limit(bindparam("most"))
 _BEHIND = _ordered.where(events.c.position > bindparam("after"))
 _BEHIND_SINK = _ordered.where(events.c.position > select(sinks.c.cursor).where(_mine).scalar_subquery())
-# A cursor beyond the end would pass over the events to come.
+# A cursor beyond the end would pass over the events to come; one of a store that went back, over those that came in the
+# places of others. Of what was read in order the last one tells of all, and what is parked lies before the cursor.
 _end = select(counters.c.last).where(counters.c.name == EVENTS).scalar_subquery()
+_still_there = exists().where(events.c.position == bindparam("read"), events.c.version == bindparam("read_of"))
 _PASS = (
     update(sinks)
-    .where(_mine, _end >= bindparam("reached"))
+    .where(
+        _mine,
+        sinks.c.version == func.coalesce(bindparam("was", type_=BigInteger), sinks.c.version),
+        _end >= bindparam("reached"),
+        or_(bindparam("read", type_=BigInteger).is_(None), _still_there),
+    )
     .values(
         cursor=bindparam("reached"),
         failing_since=bindparam("failing"),
         down_since=bindparam("down"),
         last_error=bindparam("error"),
+        paused=func.coalesce(bindparam("why", type_=Words), sinks.c.paused),  # somebody's pause stays
+        version=bindparam("becomes"),
     )
 )
-_PASS_AND_PAUSE = _PASS.values(paused=bindparam("why"))
 
 
-async def _state(connection: AsyncConnection, name: str) -> tuple[SinkState, bool]:
-    """Return where a sink stands, and whether anything is parked for it that is not dead."""
+async def _state(connection: AsyncConnection, name: str) -> tuple[SinkState, bool, int]:
+    """Return where a sink stands, whether anything is parked for it that is not dead, and the round it is of."""
     row: Row[Any] | None = (await connection.execute(_STATE, {"sink": name})).one_or_none()
     if row is None:
         raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
     state = SinkState(
         row.name, row.cursor, row.paused, row.paused_by_person, row.failing_since, row.last_error, row.down_since
     )
-    return state, row.alive
+    return state, row.alive, row.version
 
 
 async def _cursor_at(connection: AsyncConnection, start: Start) -> int:
@@ -347,12 +380,17 @@ def _prunable(dialect: str, before: datetime, names: Collection[str]) -> Select[
     return query.order_by(events.c.position)
 
 
-def _update_sink(state: SinkState) -> tuple[Update, dict[str, Any]]:
-    said = {
+def _passing(state: SinkState, step: Step | None, read: Delivery | None) -> dict[str, Any]:
+    """Return what :data:`_PASS` wants to know."""
+    return {
         "sink": state.name,
+        "was": step.was if step else None,
+        "becomes": step.becomes if step else versions.drawn(),
+        "read": read.position if read else None,
+        "read_of": read.version if read else None,
         "reached": state.cursor,
         "failing": state.failing_since,
         "down": state.down_since,
         "error": state.last_error,
+        "why": state.paused or None,
     }
-    return (_PASS_AND_PAUSE, {**said, "why": state.paused}) if state.paused else (_PASS, said)
