@@ -11,7 +11,7 @@ from fakes import FakeClock
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from salesforce_poller.errors import StoreAway, StoreError
+from salesforce_poller.errors import StoreAway, StoreWentBack
 from salesforce_poller.model import Sighting
 from salesforce_poller.store import bells, postgresql
 from salesforce_poller.store.bells import Bell, Bells
@@ -74,7 +74,7 @@ async def test_a_feed_that_the_next_server_does_not_know_is_made_known_again(whe
         await store.feeds.count_sightings("acme", "Lead")
         async with store._database.write() as connection:
             await connection.execute(text("DELETE FROM feeds"))
-        with pytest.raises(StoreError, match="fk_sightings_feed_id"):
+        with pytest.raises(StoreWentBack, match="earlier state of acme/Lead"):
             await commit()
         await commit()
         assert await store.feeds.count_sightings("acme", "Lead") == 1

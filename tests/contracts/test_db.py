@@ -68,7 +68,8 @@ async def fill(url: str) -> None:
 
 def make_older(url: str) -> None:
     """Let it be as the version before left it."""
-    for statement in ("DROP TABLE counters", "UPDATE alembic_version SET version_num = '0007'"):
+    named = [f"ALTER TABLE {name} DROP COLUMN version" for name in ("feeds", "sinks", "events")]
+    for statement in (*named, "DROP TABLE counters", "UPDATE alembic_version SET version_num = '0007'"):
         if url.startswith("sqlite"):
             with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as beside, beside:
                 beside.execute(statement)
