@@ -9,12 +9,14 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import earlier
 import handed
 import stores
 from builders import an_event, watermarks
@@ -22,6 +24,7 @@ from fakes import Broken, FakeClock, FakeSink
 from sqlalchemy import delete, select, update
 
 from salesforce_poller.delivery.dispatcher import Dispatcher
+from salesforce_poller.errors import StoreWentBack
 from salesforce_poller.model import Delivery, DispatchReport, Event, Parked, Receipt, Verdict
 from salesforce_poller.opening import resume_sinks
 from salesforce_poller.sinks.base import Dressed, SinkSettings
@@ -132,6 +135,15 @@ class Book:
     paused: bool = False
 
 
+@dataclass(frozen=True)
+class Standby:
+    """What a standby has of the store, and what the books were then."""
+
+    store: earlier.Copy
+    events: dict[int, Event]
+    books: dict[str, Book]
+
+
 class DeliveryWorld:
     """The house, the books, and everything that can happen to them. Closed by leaving it as a context."""
 
@@ -150,6 +162,12 @@ class DeliveryWorld:
         self._settings = {name: SinkSettings.model_validate(SETTINGS[name]) for name in self.names}
         self._sinks = {name: _Sink(self, name, concurrency, batch) for name in self.names}
         self._events: dict[int, Event] = {}
+        self._ids = 0
+        self._standby: Standby | None = None
+        #: Ids of events that were lost with a server; sinks that may find that out; whether it was in this round.
+        self._lost: set[str] = set()
+        self._unaware: set[str] = set()
+        self._just_now = False
         self.store = Store(stores.copied(self._folder / "store.db"))
         self._run(self._open())
 
@@ -168,20 +186,23 @@ class DeliveryWorld:
 
     def happen(self, records: list[str], others: set[int]) -> None:
         """Commit a page of changes of leads; those with a number in ``others`` are of contacts."""
-        number = max(self._events, default=0)
+        self._ids += len(records)
         new = [
             an_event(
-                id=f"{number + place:032x}",
+                id=f"{self._ids - len(records) + place:032x}",
                 record_id=f"other {record}" if place in others else record,
                 object="Contact" if place in others else "Lead",
             )
             for place, record in enumerate(records, 1)
         ]
-        page = self.store.feeds.commit_page(
+        self._run(self._commit(new))
+        self._run(self._look())
+
+    async def _commit(self, new: Sequence[Event]) -> None:
+        await self.store.feeds.watermarks("acme", "Lead")  # as whoever polls would, when the store went back
+        await self.store.feeds.commit_page(
             "acme", "Lead", events=new, sightings=[], marks=watermarks(), at=self.clock.now()
         )
-        self._run(page)
-        self._run(self._look())
 
     def dispatch(self, name: str) -> DispatchReport:
         """Dispatch one round."""
@@ -211,6 +232,29 @@ class DeliveryWorld:
         self._build()
         self._run(resume_sinks(self.store, self.names))
         self._run(self._look())
+
+    def fall_behind(self) -> None:
+        """Let a standby have everything up to this moment, and nothing that comes after it."""
+        self._standby = Standby(self._run(earlier.copied(self.store)), dict(self._events), deepcopy(self._books))
+
+    async def take_over(self, *, again: bool, others: int) -> None:
+        """Let that standby take over without a word; some other events come, and ``again`` those that were lost."""
+        if self._standby is None:
+            return
+        await earlier.put_back(self.store, self._standby.store)
+        lost = [event for at, event in sorted(self._events.items()) if self._standby.events.get(at) != event]
+        self._lost |= {event.id for event in lost}
+        self._events = dict(self._standby.events)
+        for name, book in self._books.items():  # what was delivered is; what people said meanwhile is lost
+            then = deepcopy(self._standby.books[name])
+            book.dropped, book.pending = then.dropped, then.pending
+        self._unaware, self._just_now = set(self.names), True
+        self._ids += others
+        new = [an_event(id=f"{self._ids - place:032x}", record_id=RECORDS[place]) for place in range(others)]
+        new += [event for event in lost if again and not event.alert]
+        await self._commit(new)
+        self._lost -= {event.id for event in new}
+        await self._look()
 
     def soon(self, deed: Deed, *, beside: bool) -> None:
         """Do something now, or while the next send is under way."""
@@ -298,7 +342,7 @@ class DeliveryWorld:
             assert (backlog.waiting, backlog.parked, backlog.dead) == (0, 0, len(dead)), name
             wanted = {event.id for event in self._wanted(name)}
             assert wanted <= book.delivered | book.dropped | dead, f"{name}: never delivered"
-            assert book.delivered <= wanted, f"{name}: invented, or not wanted"
+            assert book.delivered <= wanted | self._lost, f"{name}: invented, or not wanted"
             assert book.pending <= dead, f"{name}: never replayed"
         await self.prune()
         self.clock.advance(1)
@@ -320,7 +364,11 @@ class DeliveryWorld:
             replay = bool(event.cloudevent.get("replay"))
             if replay and event.event_id not in book.replayed:
                 raise Broken("says it is a replay, and is none")
-            if replay or event.event_id not in book.delivered:
+            if (
+                not self._just_now
+                and event.event_id not in self._lost
+                and (replay or event.event_id not in book.delivered)
+            ):
                 self._check_order(name, event)
             book.delivered.add(event.event_id)
             if replay:
@@ -329,15 +377,15 @@ class DeliveryWorld:
 
     def _check_order(self, name: str, event: Dressed) -> None:
         book, ordering = self._books[name], SETTINGS[name].get("ordering", "record")
-        for earlier in self._wanted(name):
-            if earlier.id == event.event_id:
+        for one in self._wanted(name):
+            if one.id == event.event_id:
                 return
-            if ordering == "none" or (ordering == "record" and earlier.key != event.key):
+            if ordering == "none" or (ordering == "record" and one.key != event.key):
                 continue
-            over = earlier.id in book.delivered | book.dropped | book.dead
-            replays = earlier.id in book.promised & book.pending - book.dead
+            over = one.id in book.delivered | book.dropped | book.dead
+            replays = one.id in book.promised & book.pending - book.dead
             if not over or replays:
-                raise Broken(f"{name}: {event.event_id} overtook {earlier.id}")
+                raise Broken(f"{name}: {event.event_id} overtook {one.id}")
         raise Broken(f"{name}: {event.event_id} is not wanted")
 
     def _wanted(self, name: str) -> Iterable[Event]:
@@ -372,9 +420,14 @@ class DeliveryWorld:
     async def _dispatch(self, name: str) -> DispatchReport:
         book = self._books[name]
         book.dead, book.promised, book.paused = self._dead[name], set(book.pending), bool(self._paused[name])
-        self._sinks[name].under_way = []
+        self._sinks[name].under_way, self._just_now = [], False
         try:
             return await self._dispatchers[name].dispatch_once()
+        except StoreWentBack:
+            if name not in self._unaware:
+                raise
+            self._unaware.remove(name)
+            return DispatchReport(name, busy=True)
         finally:
             await self._look()
 
@@ -390,7 +443,8 @@ class DeliveryWorld:
             self._dead: dict[str, set[str]] = {name: set() for name in self.names}
             for name, event_id in await connection.execute(dead.where(parked.c.dead)):
                 self._dead[name].add(event_id)
-        await handed.check(self.store)
+        if not self._lost:  # else what was lost may be handed on, as it was sent: to be refused when it is written down
+            await handed.check(self.store)
         told = {(event.alert.sink, event.alert.what) for event in self._events.values() if event.alert}
         alerts = {event.id for event in self._events.values() if event.alert}
         for name in self.names:

@@ -170,6 +170,10 @@ class Leases:
 def prove(connection: Connection, lease: Lease) -> None:
     """See that a lease is ours, and keep it so until the transaction ends.
 
+    By its number and its holder: a database that went back gives the numbers that it has lost once more, perhaps to
+    another process. Where it is to the same one, nobody else has written meanwhile; and what that one remembers of
+    what was lost with the number is found out by ``versions.py``.
+
     Raises:
         LeaseLost: it is not, or this process is not known to be alive any more.
     """

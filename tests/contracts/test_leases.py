@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import earlier
 import pytest
 import stores
 from builders import NOON, an_event
@@ -18,11 +20,12 @@ from servers import Server
 from sqlalchemy import text
 
 from salesforce_poller.admin.upkeep import Upkeep
-from salesforce_poller.errors import LeaseLost
+from salesforce_poller.errors import LeaseLost, StoreWentBack
 from salesforce_poller.model import Duty, Lease
 from salesforce_poller.store.leases import Process
 from salesforce_poller.store.postgresql import Postgresql
 from salesforce_poller.store.store import Faces, Store
+from salesforce_poller.store.versions import NEVER, Step
 
 ACME, BETA, CRM = Duty("org", "acme"), Duty("org", "beta"), Duty("sink", "crm")
 ANN, BOB = Process("ann", "host-a", 1, "same"), Process("bob", "host-b", 2, "same")
@@ -99,6 +102,41 @@ async def test_who_is_not_heard_of_is_replaced_and_writes_nothing_any_more(two: 
         await write(ann.under(lease), "2")
     await write(bob.under(taken), "3")
     assert await written(ann) == ["3"]
+
+
+async def test_a_number_that_is_given_out_twice_is_of_two_different_leases(two: tuple[Store, Store]) -> None:
+    """The standby does not know of Ann's, and gives Bob the same number: only his counts, also once he gave it back."""
+    ann, bob = two
+    before = await earlier.copied(ann)
+    [lost] = await ann.leases.take(ANN, [ACME])
+    await write(ann.under(lost), "1")
+    await earlier.put_back(ann, before)
+    [taken] = await bob.leases.take(BOB, [ACME])
+    assert (taken.holder, taken.fence) == ("bob", lost.fence)
+    with pytest.raises(LeaseLost):
+        await write(ann.under(lost), "2")
+    await write(bob.under(taken), "3")
+    await bob.leases.give_back([taken])
+    with pytest.raises(LeaseLost):
+        await write(ann.under(lost), "4")
+    [anew] = await ann.leases.take(ANN, [ACME])
+    assert anew.fence == lost.fence + 1
+    assert await written(ann) == ["3"]
+
+
+async def test_who_takes_the_same_number_again_does_not_build_on_what_was_lost(two: tuple[Store, Store]) -> None:
+    """Its lease looks as if it had never been away; what it remembers of the feed was never there."""
+    ann, _ = two
+    before = await earlier.copied(ann)
+    [lost] = await ann.leases.take(ANN, [ACME])
+    feeds, step = ann.under(lost).feeds, Step.after(NEVER)
+    page: dict[str, Any] = {"sightings": [], "marks": some_marks(), "at": NOON}
+    await feeds.commit_page("acme", "Lead", events=[an_event(id="1")], step=step, **page)
+    await earlier.put_back(ann, before)
+    assert await ann.leases.take(ANN, [ACME]) == [lost]
+    with pytest.raises(StoreWentBack):
+        await feeds.commit_page("acme", "Lead", events=[an_event(id="2")], step=Step.after(step.becomes), **page)
+    assert await written(ann) == []
 
 
 async def test_one_that_slept_and_was_not_replaced_goes_on(two: tuple[Store, Store]) -> None:

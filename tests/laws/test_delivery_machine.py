@@ -2,7 +2,8 @@
 
 Hypothesis makes up histories over the real dispatcher and the real store: several sinks with orderings and filters of
 their own, events that fail by record, by event and by sink, crashes at any await, people who pause, resume, replay,
-give back and drop, pruning beside it all, and days that pass. ``delivery_world.py`` keeps the house and the books.
+give back and drop, pruning beside it all, days that pass, and a store that goes back to an earlier state, which is when
+the answers of rounds under way are worth nothing. ``delivery_world.py`` keeps the house and the books.
 """
 
 from datetime import timedelta
@@ -123,6 +124,17 @@ class DeliveryMachine(RuleBasedStateMachine):
     def old_events_are_pruned(self, keep: timedelta, beside: bool) -> None:
         """But not what is owed, however old it is, be its sink paused or switched off, be it parked or dead."""
         self.world.soon(lambda: self.world.prune(keep), beside=beside)
+
+    @rule()
+    def a_standby_has_come_so_far(self) -> None:
+        """It lacks everything that happens from now on."""
+        self.world.fall_behind()
+
+    @rule(number=which, again=st.booleans(), others=st.integers(0, 4), beside=st.booleans())
+    def the_standby_takes_over(self, number: int, again: bool, others: int, beside: bool) -> None:
+        """Nobody is told. Others get the positions of events that were lost, which may be told again behind them."""
+        self.world.soon(lambda: self.world.take_over(again=again, others=others), beside=beside)
+        self.world.dispatch(self.name(number))
 
     def teardown(self) -> None:
         """In the end every sink is well, and everything it wants was delivered, is dead, or was dropped on purpose."""
