@@ -39,6 +39,40 @@ async def nothing_there(_request: web.Request) -> web.Response:
     return web.json_response({"sobjects": []})
 
 
+def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what the environment of the tests says of proxies."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+async def said(url: str, times: int = 1) -> None:
+    """Ask an address, in a transport of its own."""
+    settings = OrgSettings(login_url="http://127.0.0.1", auth="access_token", access_token=SecretStr(TOKEN))
+    transport = Transport(settings, clock=SystemClock())
+    try:
+        for _ in range(times):
+            answer = await transport.exchange("POST", url, headers={"accept": "text/csv"}, content=b"{}")
+            assert (answer.status, answer.body) == (200, b"yes")
+    finally:
+        await transport.close()
+
+
+class Hearing:
+    """A server that says yes, sets a cookie, packs what it says, and remembers what it heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, str]]] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer one request; as a proxy it is asked for a whole address."""
+        assert await request.read() == b"{}"
+        self.heard.append((str(request.url), {name.lower(): value for name, value in request.headers.items()}))
+        yes = web.Response(body=b"yes", headers={"Set-Cookie": "BrowserId=x; path=/"})
+        yes.enable_compression(web.ContentCoding.gzip)
+        return yes
+
+
 async def test_an_answer_that_drips_is_given_up() -> None:
     """Each piece comes in time; the whole never does."""
     closed = asyncio.Event()
@@ -127,9 +161,7 @@ def test_an_environment_that_cannot_be_used_is_told(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
     """By the name of its variable, without a traceback, and without the password that a proxy may have."""
-    for other in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(other, raising=False)
-        monkeypatch.delenv(other.lower(), raising=False)
+    without_proxies(monkeypatch)
     monkeypatch.setenv(name, value)
     settings = OrgSettings(login_url="http://127.0.0.1", auth="access_token", access_token=SecretStr(TOKEN))
     with pytest.raises(ConfigError) as caught:
@@ -156,3 +188,51 @@ async def test_all_orgs_share_whom_they_trust(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/another.pem")
     await Transport(settings, clock=SystemClock()).close()
     assert len(made) == 2
+
+
+async def test_a_proxy_hears_what_an_org_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Word for word: nothing of a request depends on the way that it takes. Cookies are kept on neither."""
+    without_proxies(monkeypatch)
+    org, proxy = Hearing(), Hearing()
+    async with a_server(org.answer) as url, a_server(proxy.answer) as proxied:
+        await said(f"{url}/services", times=2)
+        monkeypatch.setenv("HTTP_PROXY", proxied)
+        await said("http://acme.example/services", times=2)
+    assert [at for at, _ in org.heard] == [f"{url}/services"] * 2
+    assert [at for at, _ in proxy.heard] == ["http://acme.example/services"] * 2
+    hosts = [headers.pop("host") for _, headers in org.heard + proxy.heard]
+    assert hosts == [url.removeprefix("http://")] * 2 + ["acme.example"] * 2
+    [heard, *others] = [headers for _, headers in org.heard + proxy.heard]
+    assert others == [heard] * 3
+    assert heard == {
+        "accept": "text/csv",
+        "accept-encoding": "gzip, deflate",
+        "connection": "keep-alive",
+        "user-agent": f"python-httpx/{httpx.__version__}",
+        "sforce-call-options": "client=salesforce-poller",
+        "content-length": "2",
+    }
+
+
+async def test_what_no_proxy_names_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside addresses that are reached by the proxy."""
+    without_proxies(monkeypatch)
+    org, proxy = Hearing(), Hearing()
+    async with a_server(org.answer) as url, a_server(proxy.answer) as proxied:
+        monkeypatch.setenv("ALL_PROXY", proxied)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        await said(url)
+        await said("http://acme.example")
+    assert (len(org.heard), len(proxy.heard)) == (1, 1)
+
+
+async def test_after_the_end_nothing_is_sent() -> None:
+    """Whoever asks an org that was left would open a connection that nobody closes."""
+    org = Hearing()
+    async with a_server(org.answer) as url:
+        settings = OrgSettings(login_url=url, auth="access_token", access_token=SecretStr(TOKEN))
+        transport = Transport(settings, clock=SystemClock())
+        await transport.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await transport.exchange("POST", url, content=b"{}")
+    assert not org.heard
