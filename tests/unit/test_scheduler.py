@@ -182,3 +182,71 @@ async def test_jobs_that_were_spread_stay_so_when_the_clock_is_set() -> None:
         assert all(timedelta(minutes=9) < one < timedelta(minutes=31) for one in apart)
     finally:
         await scheduler.drain(timedelta(0))
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+async def test_a_tick_is_called_while_it_runs_only_where_it_says_so(overlapping: bool) -> None:
+    """The others are called meanwhile."""
+    may_end, often, called = asyncio.Event(), asyncio.Event(), []
+
+    async def tick() -> None:
+        called.append("slow")
+        await may_end.wait()
+
+    async def other() -> None:
+        called.append("other")
+        if called.count("other") > 3 and called.count("slow") > overlapping:
+            often.set()
+
+    scheduler = Scheduler(clock=SystemClock(), rng=random.Random(1))
+    scheduler.every("slow", timedelta(milliseconds=20), tick, overlapping=overlapping)
+    scheduler.every("other", timedelta(milliseconds=20), other)
+    scheduler.start()
+    async with asyncio.timeout(STUCK):
+        await often.wait()
+        assert (called.count("slow") > 1) is overlapping
+        may_end.set()
+        await scheduler.drain(timedelta(seconds=STUCK))
+
+
+async def test_a_tick_that_fails_is_told_of_and_called_again(caplog: pytest.LogCaptureFixture) -> None:
+    """By its name, with the error."""
+    again, called = asyncio.Event(), []
+
+    async def tick() -> None:
+        called.append(True)
+        if len(called) > 1:
+            again.set()
+            return
+        raise KeyError("nowhere")
+
+    scheduler = Scheduler(clock=SystemClock(), rng=random.Random(1))
+    scheduler.every("tidy", timedelta(milliseconds=20), tick)
+    scheduler.start()
+    async with asyncio.timeout(STUCK):
+        await again.wait()
+        await scheduler.drain(timedelta(seconds=STUCK))
+    [told] = caplog.records
+    assert told.levelname == "ERROR"
+    assert 'Job "tidy' in told.getMessage()
+    assert told.exc_info
+    assert told.exc_info[0] is KeyError
+
+
+async def test_a_tick_that_comes_before_the_others_is_called_before_them() -> None:
+    """Whoever waits for a job in an hour hears of one that is due at once."""
+    called = asyncio.Event()
+
+    async def tick() -> None:
+        called.set()
+
+    scheduler = Scheduler(clock=SystemClock(), rng=random.Random(1))
+    scheduler.every("later", timedelta(hours=1), tick, after=timedelta(hours=1))
+    scheduler.start()
+    await asyncio.sleep(0)  # noqa: TID251  # no time passes: it looks at the jobs
+    scheduler.every("now", timedelta(hours=1), tick, after=timedelta(0))
+    try:
+        async with asyncio.timeout(STUCK):
+            await called.wait()
+    finally:
+        await scheduler.drain(timedelta(0))
