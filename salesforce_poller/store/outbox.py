@@ -11,27 +11,23 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    Row,
+    Connection,
     Select,
-    bindparam,
     delete,
-    exists,
     func,
-    or_,
     select,
     tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from salesforce_poller.errors import StoreError, StoreWentBack
+from salesforce_poller.errors import StoreWentBack
 from salesforce_poller.model import Delivery, Event, Kind, Ordering, Parked, SinkState
-from salesforce_poller.store import appending, codec, parking, versions
+from salesforce_poller.store import appending, codec, parking, rounds
 from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
-from salesforce_poller.store.tables import EVENTS, Words, counters, events, parked, sinks
+from salesforce_poller.store.tables import events, parked, sinks
 from salesforce_poller.store.upsert import upsert
 from salesforce_poller.store.versions import Step
 
@@ -98,7 +94,7 @@ class Outbox:
             StoreError: it was never seen by :meth:`ensure_sinks`.
         """
         async with self._database.read() as connection:
-            return (await _state(connection, name))[0]
+            return (await connection.run_sync(rounds.state_of, name))[0]
 
     async def standing(self, sink: str, now: datetime, ordering: Ordering, *, tried: int, untried: int) -> Standing:
         """Return where a sink stands and what of its parked deliveries may be tried now, in one look.
@@ -109,14 +105,17 @@ class Outbox:
         Raises:
             StoreError: it was never seen by :meth:`ensure_sinks`.
         """
-        async with self._database.read() as connection:
-            state, alive, version = await _state(connection, sink)
+
+        def look(connection: Connection) -> Standing:
+            state, alive, version = rounds.state_of(connection, sink)
             if state.paused or not alive:
                 return Standing(state, version, parked=False, due=[])
             due: list[Delivery] = []
             for query in parking.due(sink, now, ordering, tried=tried, untried=untried):
-                due += parking.leading(await connection.execute(query), now, ordering, sink)
-        return Standing(state, version, parked=True, due=due)
+                due += parking.leading(connection.execute(query), now, ordering, sink)
+            return Standing(state, version, parked=True, due=due)
+
+        return await self._database.look(look)
 
     async def knows(self, name: str) -> bool:
         """Say whether a sink was ever seen by :meth:`ensure_sinks`."""
@@ -140,18 +139,21 @@ class Outbox:
         """
         if after is not None and (handed := self._database.fresh.behind(after, limit, sink)):
             return handed
-        behind, told = (_BEHIND_SINK, {"sink": sink}) if after is None else (_BEHIND, {"after": after})
-        found: list[Delivery] = []
-        size = 0
-        async with self._database.read() as connection:
+
+        def look(connection: Connection) -> list[Delivery]:
+            behind, told = (rounds.BEHIND_SINK, {"sink": sink}) if after is None else (rounds.BEHIND, {"after": after})
+            found: list[Delivery] = []
+            size = 0
             while size < _ENOUGH and (most := min(_AT_ONCE, limit - len(found))):
-                rows = (await connection.execute(behind, {**told, "most": most})).all()
+                rows = connection.execute(behind, {**told, "most": most}).all()
                 found += [Delivery(sink, at, codec.glance(body), version=version) for at, body, version in rows]
                 if len(rows) < most:
                     break
                 size += sum(len(body) for _, body, _ in rows)
-                behind, told = _BEHIND, {"after": rows[-1][0]}
-        return found
+                behind, told = rounds.BEHIND, {"after": rows[-1][0]}
+            return found
+
+        return await self._database.look(look)
 
     async def blocked(self, sink: str, record_keys: Collection[str]) -> set[str]:
         """Return those of these records that have a parked delivery which is not dead."""
@@ -200,26 +202,29 @@ class Outbox:
                 is gone, or the store ends before ``state.cursor``. Nothing was written.
             StoreError: the store failed.
         """
-        async with self._database.write() as connection:
+
+        def close(connection: Connection) -> None:
             # First: it locks the row, so that nobody replays meanwhile.
-            if (await connection.execute(_PASS, _passing(state, step, read))).rowcount == 0:
-                _, _, version = await _state(connection, state.name)
+            if connection.execute(rounds.PASS, rounds.passing(state, step, read)).rowcount == 0:
+                _, _, version = rounds.state_of(connection, state.name)
                 if step is not None and version == step.becomes:
                     return
                 raise StoreWentBack(
                     f"the store went back to an earlier state than that of which {state.name!r} was sent events"
                 )
             if done:
-                await connection.execute(parking.remove(state.name), [{"done": position} for position in done])
+                connection.execute(parking.remove(state.name), [{"done": position} for position in done])
             if again:
-                await connection.execute(parking.renew(), [parking.renewed_row(one) for one in again])
+                connection.execute(parking.renew(), [parking.renewed_row(one) for one in again])
             if park:
-                await connection.execute(parking.insert(connection), [parking.row(one) for one in park])
+                connection.execute(parking.insert(connection), [parking.row(one) for one in park])
             if back_at is not None:
-                await connection.execute(parking.wake(state.name, back_at, outage))
-            told = await connection.run_sync(appending.append, alerts, at) if alerts and at else None
+                connection.execute(parking.wake(state.name, back_at, outage))
+            told = appending.append(connection, alerts, at) if alerts and at else None
             if told:
                 self._database.appended(connection, told)
+
+        await self._database.write_at_once(close)
 
     async def pause(self, sink: str, why: str) -> None:
         """Let the sink take nothing until :meth:`resume`; its cursor stays."""
@@ -312,47 +317,6 @@ class Outbox:
             self._database.ring(connection, *((Bell.PAUSED, sink) if why else (Bell.OWED,)))
 
 
-# Statements of every round are made once: SQLAlchemy takes longer to make one than the database to answer it.
-_mine = sinks.c.name == bindparam("sink")
-_STATE = select(sinks, exists().where(parked.c.sink == sinks.c.name, ~parked.c.dead).label("alive")).where(_mine)
-_ordered = select(events.c.position, events.c.body, events.c.version).order_by(events.c.position)
-_ordered = _ordered.limit(bindparam("most"))
-_BEHIND = _ordered.where(events.c.position > bindparam("after"))
-_BEHIND_SINK = _ordered.where(events.c.position > select(sinks.c.cursor).where(_mine).scalar_subquery())
-# A cursor beyond the end would pass over the events to come; one of a store that went back, over those that came in the
-# places of others. Of what was read in order the last one tells of all, and what is parked lies before the cursor.
-_end = select(counters.c.last).where(counters.c.name == EVENTS).scalar_subquery()
-_still_there = exists().where(events.c.position == bindparam("read"), events.c.version == bindparam("read_of"))
-_PASS = (
-    update(sinks)
-    .where(
-        _mine,
-        sinks.c.version == func.coalesce(bindparam("was", type_=BigInteger), sinks.c.version),
-        _end >= bindparam("reached"),
-        or_(bindparam("read", type_=BigInteger).is_(None), _still_there),
-    )
-    .values(
-        cursor=bindparam("reached"),
-        failing_since=bindparam("failing"),
-        down_since=bindparam("down"),
-        last_error=bindparam("error"),
-        paused=func.coalesce(bindparam("why", type_=Words), sinks.c.paused),  # somebody's pause stays
-        version=bindparam("becomes"),
-    )
-)
-
-
-async def _state(connection: AsyncConnection, name: str) -> tuple[SinkState, bool, int]:
-    """Return where a sink stands, whether anything is parked for it that is not dead, and the round it is of."""
-    row: Row[Any] | None = (await connection.execute(_STATE, {"sink": name})).one_or_none()
-    if row is None:
-        raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
-    state = SinkState(
-        row.name, row.cursor, row.paused, row.paused_by_person, row.failing_since, row.last_error, row.down_since
-    )
-    return state, row.alive, row.version
-
-
 async def _cursor_at(connection: AsyncConnection, start: Start) -> int:
     """Return the cursor of a sink that begins there."""
     # Where all events were pruned, some sink has passed the last of them.
@@ -378,19 +342,3 @@ def _prunable(dialect: str, before: datetime, names: Collection[str]) -> Select[
         passed = select(func.min(sinks.c.cursor)).where(sinks.c.name.in_(names)).scalar_subquery()
         query = query.where(events.c.position <= passed)
     return query.order_by(events.c.position)
-
-
-def _passing(state: SinkState, step: Step | None, read: Delivery | None) -> dict[str, Any]:
-    """Return what :data:`_PASS` wants to know."""
-    return {
-        "sink": state.name,
-        "was": step.was if step else None,
-        "becomes": step.becomes if step else versions.drawn(),
-        "read": read.position if read else None,
-        "read_of": read.version if read else None,
-        "reached": state.cursor,
-        "failing": state.failing_since,
-        "down": state.down_since,
-        "error": state.last_error,
-        "why": state.paused or None,
-    }

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Connection,
     Delete,
     Insert,
     Row,
@@ -81,7 +82,7 @@ def remove(sink: str) -> Delete:
     return delete(parked).where(parked.c.sink == sink, parked.c.position == bindparam("done"))
 
 
-def insert(connection: AsyncConnection) -> Insert:
+def insert(connection: AsyncConnection | Connection) -> Insert:
     """Park deliveries, see :func:`row`. One that is parked already is parked anew."""
     return upsert(connection, parked, key=["sink", "position"], change=(*_FATE, "replay"))
 

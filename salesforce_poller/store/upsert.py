@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Table, or_
+from sqlalchemy import Connection, Table, or_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def upsert(
-    connection: AsyncConnection, table: Table, *, key: Sequence[str], change: Sequence[str] = (), if_other: bool = False
+    connection: AsyncConnection | Connection,
+    table: Table,
+    *,
+    key: Sequence[str],
+    change: Sequence[str] = (),
+    if_other: bool = False,
 ) -> "postgresql.Insert | sqlite.Insert":
     """Return an INSERT that changes these columns of a row that has the same key; without any, leaves it as it is.
 
