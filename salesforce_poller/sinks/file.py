@@ -24,6 +24,8 @@ _SIZE = re.compile(r"\s*(\d+)\s*(B|KB|MB|GB|)\s*", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Records are people's data: not for everybody on the machine.
 _MODE = 0o640
+#: Lines that are put together for a write: all of a batch would be in memory twice.
+_AT_ONCE = 250
 
 
 def _size(value: Any) -> int:
@@ -75,7 +77,7 @@ class File(Sink[FileSettings]):
         receipts: list[Receipt] = []
         while len(receipts) < len(events) and (not receipts or receipts[-1].verdict is Verdict.ACCEPTED):
             together = self._fitting(events[len(receipts) :])
-            receipts += [await self._append(b"\n".join([*(each.body for each in together), b""]))] * len(together)
+            receipts += [await self._append([each.body for each in together])] * len(together)
         return receipts + receipts[-1:] * (len(events) - len(receipts))
 
     def _fitting(self, events: Sequence[Dressed]) -> Sequence[Dressed]:
@@ -89,9 +91,9 @@ class File(Sink[FileSettings]):
 
     async def probe(self) -> Receipt:
         """Say whether the file can be written; makes it when it is missing."""
-        return await self._append(b"")
+        return await self._append([])
 
-    async def _append(self, lines: bytes) -> Receipt:
+    async def _append(self, lines: Sequence[bytes]) -> Receipt:
         try:
             await asyncio.to_thread(_append, self._settings, lines, self._clock.now())
         except OSError as exc:
@@ -99,12 +101,12 @@ class File(Sink[FileSettings]):
         return Receipt(Verdict.ACCEPTED)
 
 
-def _append(settings: FileSettings, lines: bytes, now: datetime) -> None:
-    """Append whole lines, to a new file where the present one is full or of another day; none for a probe."""
+def _append(settings: FileSettings, lines: Sequence[bytes], now: datetime) -> None:
+    """Append lines, to a new file where the present one is full or of another day; none for a probe."""
     path, fsync = settings.path, settings.fsync != "never"
     path.parent.mkdir(parents=True, exist_ok=True)
     made = not path.exists()
-    if lines and not made and _is_over(settings, path.stat(), len(lines), now):
+    if lines and not made and _is_over(settings, path.stat(), sum(map(len, lines)) + len(lines), now):
         _put_aside(path, settings.keep)
         made = True
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _MODE)
@@ -130,15 +132,16 @@ def _is_over(settings: FileSettings, present: os.stat_result, more: int, now: da
     return (written_at - _EPOCH) // settings.rotate_every < (now - _EPOCH) // settings.rotate_every
 
 
-def _write(handle: int, lines: bytes) -> None:
-    """Append whole lines: behind what a crash may have left, and without leaving half a line when the disk is full."""
+def _write(handle: int, lines: Sequence[bytes]) -> None:
+    """Append whole lines: behind what a crash may have left, and without leaving any when the disk is full."""
     size = os.fstat(handle).st_size
-    if size and lines and os.pread(handle, 1, size - 1) != b"\n":
-        lines = b"\n" + lines
-    rest = memoryview(lines)
+    head = b"\n" if size and lines and os.pread(handle, 1, size - 1) != b"\n" else b""
     try:
-        while rest:
-            rest = rest[os.write(handle, rest) :]
+        for start in range(0, len(lines), _AT_ONCE):
+            rest = memoryview(head + b"\n".join([*lines[start : start + _AT_ONCE], b""]))
+            head = b""
+            while rest:
+                rest = rest[os.write(handle, rest) :]
     except OSError:
         os.ftruncate(handle, size)
         raise
