@@ -10,6 +10,7 @@ too few.
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,7 +84,8 @@ class Budget:
         self._inherited: dict[int, int] = {}
         self._writing = asyncio.Lock()
         self._usage: Usage | None = None
-        self._gauge: list[tuple[float, int]] = []
+        #: What the header said and when, of the last while, but for what was exceeded since: the highest is the first.
+        self._gauge: deque[tuple[float, int]] = deque()
         self._pause: _Pause | None = None
         self._refusals = 0
         self._refused_at = 0.0
@@ -180,8 +182,13 @@ class Budget:
         """Take note of what is used, and rest when it is nearly everything."""
         now = self._clock.monotonic()
         self._usage = usage
-        self._gauge = [(at, used) for at, used in self._gauge if now - at < _GAUGE_SPAN] + [(now, usage.used)]
-        used = max(used for _, used in self._gauge)
+        gauge = self._gauge
+        while gauge and now - gauge[0][0] >= _GAUGE_SPAN:
+            gauge.popleft()
+        while gauge and gauge[-1][1] <= usage.used:
+            gauge.pop()
+        gauge.append((now, usage.used))
+        used = gauge[0][1]
         if used < _NEARLY_OUT * usage.allowed:
             return False
         why = f"the org has used {used} of its {usage.allowed} API requests; people's work comes first"
@@ -214,7 +221,11 @@ class Budget:
 
     async def note(self) -> None:
         """Write down how the org stands, where that is news or a minute old."""
-        now = self._clock.now()
+        now, have = self._clock.now(), self._noted
+        told = have.heard_at is not None and abs(now - have.heard_at) < _NOTE_EVERY
+        why = self._pause.why if self._pause else ""
+        if told and (self.limit, self.stretch, why) == (have.budget, have.stretch, have.pause_reason):
+            return
         state = OrgState(
             heard_at=now,
             used=self._usage.used if self._usage else None,
@@ -223,14 +234,10 @@ class Budget:
             stretch=self.stretch,
             stretched_until=self._stretched_until,
             paused_until=self._paused_until(now),
-            pause_reason=self._pause.why if self._pause else "",
+            pause_reason=why,
         )
-        have = self._noted
-        told = have.heard_at is not None and abs(now - have.heard_at) < _NOTE_EVERY
-        same = (state.budget, state.stretch, state.pause_reason) == (have.budget, have.stretch, have.pause_reason)
-        if not (told and same):
-            await self._calls.note(self._org, state)
-            self._noted = state
+        await self._calls.note(self._org, state)
+        self._noted = state
 
     # ------------------------------------------------------------------ small things
 

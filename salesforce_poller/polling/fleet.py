@@ -210,9 +210,11 @@ class Fleet:
             log.warning("org.budget_too_small", **told, every_that_would_fit=fitting)
 
     def _is_due(self, member: Member, step: int) -> bool:
-        settings = member.feed.settings
-        stretched = settings.every * pace.factor(self._budget.stretch, settings.priority)
-        every = max(settings.every, min(stretched, pace.DAY)) / self.step
         if member.paused or member.riding or not member.feed.free:
             return False
-        return member.feed.behind or is_due(step, member.last, every)
+        if member.feed.behind:
+            return True
+        every, factor = member.feed.settings.every, pace.factor(self._budget.stretch, member.feed.settings.priority)
+        if factor > 1.0:
+            every = max(every, min(every * factor, pace.DAY))
+        return is_due(step, member.last, every / self.step)
