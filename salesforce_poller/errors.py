@@ -229,6 +229,10 @@ class StoreWentBack(StoreError):
     """
 
 
+class SinkForgotten(StoreError):
+    """The store does not know a sink. Where it must, it went back to before that was first seen."""
+
+
 class LeaseLost(StoreError, Stopped):
     """Another process works for this now, or might: nothing was written. Ends a turn or a round, and no program."""
 

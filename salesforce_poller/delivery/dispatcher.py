@@ -19,7 +19,7 @@ from salesforce_poller.delivery.breaker import CLOSED, Breaker
 from salesforce_poller.delivery.company import Company
 from salesforce_poller.delivery.projection import Projection
 from salesforce_poller.delivery.round import Closing, Owed, Round
-from salesforce_poller.errors import StoreError, StoreWentBack
+from salesforce_poller.errors import SinkForgotten, StoreError, StoreWentBack
 from salesforce_poller.model import (
     SENDS,
     Delivery,
@@ -72,6 +72,8 @@ class Dispatcher:
         self._round_size = max(ROUND_SIZE, sink.batch)
         self._outbox = outbox
         self._clock = clock
+        #: Where it begins anew, should the store go back to before it was first seen: nothing since is passed over.
+        self._start = clock.now() if settings.start == "now" else settings.start
         self._rng = rng
         #: Whether nobody else can be delivering in our place by now.
         self._current = current
@@ -125,18 +127,13 @@ class Dispatcher:
         if self._looked_at is not None and now < self._looked_at - _SET_BACK:
             # Whatever waits for an instant would wait for it a second time.
             self._breaker, self._company = None, Company()
-            found = await self._outbox.standing(self._name, now, self._settings.ordering, tried=0, untried=0)
+            found = await self._standing(now, tried=0, untried=0)
             # A pause is left as it is by then.
             await self._outbox.settle(replace(found.state, paused=""), step=Step.after(found.version), back_at=now)
         self._looked_at = now
         # Of the parked that failed before, as many as can be sent at once: trouble must not hold up the healthy.
-        standing = await self._outbox.standing(
-            self._name,
-            now,
-            self._settings.ordering,
-            tried=self._sink.concurrency * (1 if self._sink.one_answer else self._sink.batch),
-            untried=self._round_size,
-        )
+        tried = self._sink.concurrency * (1 if self._sink.one_answer else self._sink.batch)
+        standing = await self._standing(now, tried=tried, untried=self._round_size)
         state = standing.state
         if state.paused:
             self._breaker = None  # whoever resumes it wants to know at once
@@ -158,6 +155,14 @@ class Dispatcher:
             await self._close(book, standing, owed)  # what was not answered is sent again, but not what was
             raise
         return await self._close(book, standing, owed)
+
+    async def _standing(self, now: datetime, *, tried: int, untried: int) -> Standing:
+        ordering = self._settings.ordering
+        try:
+            return await self._outbox.standing(self._name, now, ordering, tried=tried, untried=untried)
+        except SinkForgotten:
+            await self._outbox.ensure_sinks([self._name], {self._name: self._start})
+            return await self._outbox.standing(self._name, now, ordering, tried=tried, untried=untried)
 
     async def _owed(self, standing: Standing) -> Owed:
         ordering = self._settings.ordering

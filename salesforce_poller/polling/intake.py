@@ -62,6 +62,8 @@ class Intake:
         self._version: int | None = None
         #: The numbers of which the store has one, if it did not go back; none before it was read.
         self._possible: frozenset[int] = frozenset()
+        #: When the feed had begun that was last known to be there (the org's time, UTC).
+        self._started_at: datetime | None = None
         #: Grows when the store was found to have gone back: what was made of it before is not to be gone on with.
         self.era = 0
         #: How far a sweep came that did not get to its end, where all that it read is known to be on disk.
@@ -88,6 +90,7 @@ class Intake:
             if self._possible and self._version not in self._possible:
                 self.era += 1
             self._possible = frozenset({self._version})
+            self._started_at = found.started_at if found and found.primed else self._started_at
         return self._committed
 
     def doubt(self) -> None:
@@ -253,6 +256,16 @@ class Intake:
         seen = [diff.sight_vanished(record_id, known.get(record_id), at) for record_id, at in deleted_at.items()]
         await self.commit(marks, happened, seen)
 
+    async def begin_feed(self, marks: Watermarks) -> None:
+        """Commit the first watermarks of a feed; and a gap, where the store has forgotten that it had begun before."""
+        before = self._started_at
+        if before is None or before == marks.started_at:
+            await self.commit(marks)
+            return
+        why = "the store went back to before this feed had begun"
+        await self.take_gaps([Gap("changes", before, marks.started_at, why)], marks)
+        self._started_at = marks.started_at
+
     async def take_gaps(self, gaps: Sequence[Gap], marks: Watermarks) -> None:
         """Commit watermarks, and the gaps that lie before them."""
         origin, observed_at = await self._origin(), self._org.server_now()
@@ -276,6 +289,7 @@ class Intake:
                 raise
             self._committed, self._version = marks, step.becomes
             self._possible = frozenset({step.becomes})
+            self._started_at = self._started_at or (marks.started_at if marks.primed else None)
         self._kinds.update(event.kind.value for event in happened)
         self._note_delays(happened)
         if self._stop.is_set():

@@ -218,7 +218,7 @@ class Feed:
                 deletions = await self._deletions(columns, marks, now)
                 await self._confirm(columns, marks, deletions, silent=True)
             marks = replace(marks, primed=True)
-        await self._intake.commit(marks)
+        await self._intake.begin_feed(marks)
         self._next_sweep = self._clock.monotonic() + self.settings.sweep_every.total_seconds()
         return marks
 

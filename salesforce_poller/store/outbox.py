@@ -91,7 +91,7 @@ class Outbox:
         """Return where a sink stands.
 
         Raises:
-            StoreError: it was never seen by :meth:`ensure_sinks`.
+            SinkForgotten: it was never seen by :meth:`ensure_sinks`.
         """
         async with self._database.read() as connection:
             return (await connection.run_sync(rounds.state_of, name))[0]
@@ -103,7 +103,7 @@ class Outbox:
         one) at most ``untried``. A sink that is paused has nothing due.
 
         Raises:
-            StoreError: it was never seen by :meth:`ensure_sinks`.
+            SinkForgotten: it was never seen by :meth:`ensure_sinks`.
         """
 
         def look(connection: Connection) -> Standing:
@@ -206,8 +206,8 @@ class Outbox:
         def close(connection: Connection) -> None:
             # First: it locks the row, so that nobody replays meanwhile.
             if connection.execute(rounds.PASS, rounds.passing(state, step, read)).rowcount == 0:
-                _, _, version = rounds.state_of(connection, state.name)
-                if step is not None and version == step.becomes:
+                last = select(sinks.c.version).where(sinks.c.name == state.name)
+                if step is not None and connection.execute(last).scalar_one_or_none() == step.becomes:
                     return
                 raise StoreWentBack(
                     f"the store went back to an earlier state than that of which {state.name!r} was sent events"

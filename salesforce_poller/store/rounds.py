@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Row, bindparam, exists, func, or_, select, update
 
-from salesforce_poller.errors import StoreError
+from salesforce_poller.errors import SinkForgotten
 from salesforce_poller.model import Delivery, SinkState
 from salesforce_poller.store import versions
 from salesforce_poller.store.tables import EVENTS, Words, counters, events, parked, sinks
@@ -48,11 +48,11 @@ def state_of(connection: Connection, name: str) -> tuple[SinkState, bool, int]:
     """Return where a sink stands, whether anything is parked for it that is not dead, and the round it is of.
 
     Raises:
-        StoreError: it was never seen by ``Outbox.ensure_sinks``.
+        SinkForgotten: it was never seen by ``Outbox.ensure_sinks``.
     """
     row: Row[Any] | None = connection.execute(_STATE, {"sink": name}).one_or_none()
     if row is None:
-        raise StoreError(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
+        raise SinkForgotten(f"the store knows no sink {name!r}; it is made known by the first `salesforce-poller run`")
     state = SinkState(
         row.name, row.cursor, row.paused, row.paused_by_person, row.failing_since, row.last_error, row.down_since
     )

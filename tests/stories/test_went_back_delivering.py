@@ -157,6 +157,30 @@ async def test_a_round_whose_answer_was_lost_is_written_down_already(house: Hous
     assert sink.accepted == ids
 
 
+@pytest.mark.parametrize("when", ["between two rounds", "in a round"])
+async def test_a_sink_that_the_store_has_forgotten_passes_over_nothing(house: House, when: str) -> None:
+    """It was first seen in the moments that are lost; it does not begin where the store ends when it is missed."""
+    before = await earlier.copied(house.store)
+    without = {**before, "sinks": []}
+    sink = FakeSink(concurrency=1)
+    dispatcher = house.dispatcher(sink)
+    gone, others = await house.happen("A"), list[str]()
+
+    async def goes_back() -> None:
+        await earlier.put_back(house.store, without)
+        others.extend(await house.happen("B", "C"))
+
+    if when == "in a round":
+        before_close(dispatcher, 1, goes_back)
+        with pytest.raises(StoreWentBack):
+            await dispatcher.dispatch_once()
+    else:
+        await house.until_quiet(dispatcher)
+        await goes_back()
+    await house.until_quiet(dispatcher)
+    assert sink.accepted == [*gone, *others]
+
+
 async def test_nothing_is_kept_of_a_round_that_builds_on_a_lost_one(house: House) -> None:
     """Neither the cursor, nor that it fails, nor what is parked."""
     await house.happen("A")

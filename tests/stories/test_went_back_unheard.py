@@ -12,7 +12,7 @@ import pytest
 import stores
 from world import World
 
-from salesforce_poller.errors import StoreWentBack
+from salesforce_poller.errors import StoreWentBack, TryLater
 from salesforce_poller.store.store import Store
 
 pytestmark = pytest.mark.both_databases
@@ -151,6 +151,43 @@ async def test_a_comparison_under_way_begins_anew(world: World) -> None:
     for _ in range(3):
         await world.poll_after(61)
     assert {event.record_id for event in await world.events()} == set(leads)
+
+
+@pytest.mark.parametrize("start", ["now", "beginning"])
+async def test_a_feed_whose_beginning_was_lost_says_what_may_be_missing(world: World, start: str) -> None:
+    """It begins anew, and learns what is there by then: what had happened since it first began, nobody can tell."""
+    old = world.org.insert("Lead", LastName="Old", Company="Acme")
+    world.pass_time(3_600)
+    before = await earlier.copied(world.store)
+    await world.watch(start=start)
+    began = await world.store.feeds.watermarks("acme", "Lead")
+    assert began is not None
+    world.org.update(old, Company="Globex")
+    await world.settle()
+    assert await world.gaps() == []
+    await earlier.put_back(world.store, before)
+    with pytest.raises(StoreWentBack):
+        await world.poll_after(301)
+    await world.settle()
+    [event] = await world.gaps()
+    assert event.gap is not None
+    assert (event.gap.what, event.gap.since) == ("changes", began.started_at)
+    assert event.gap.until > began.started_at
+    world.org.update(old, Company="Initech")
+    await world.settle()
+    assert (await world.kinds())[-1] == "updated"
+
+
+async def test_a_feed_that_is_cut_off_while_it_begins_misses_nothing(world: World) -> None:
+    """It had not begun yet."""
+    world.org.insert_many("Lead", [{"LastName": "Old", "Company": "Acme"} for _ in range(450)])
+    world.small_pages()
+    world.org.weather.arm("SERVER_UNAVAILABLE", path="/query/0r8", after=1, times=9)
+    with pytest.raises(TryLater):
+        await world.watch()
+    world.org.weather.clear()
+    await world.settle()
+    assert await world.events() == []
 
 
 async def test_what_describe_says_is_kept_anew(world: World) -> None:
