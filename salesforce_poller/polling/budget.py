@@ -101,6 +101,11 @@ class Budget:
             self._usage = Usage(self._noted.used or 0, self._noted.allowed)
         self.reconsider()
 
+    def doubt(self) -> None:
+        """Write down all that was counted once more, with the next call: the store may know of fewer than were made."""
+        self._on_disk, self._noted = {}, OrgState()
+        self._made.changed = set(self._made)
+
     async def close(self) -> None:
         """Write the exact counts, and how the org stands."""
         async with self._writing:

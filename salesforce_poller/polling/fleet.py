@@ -101,6 +101,7 @@ class Fleet:
 
     def doubt(self) -> None:
         """Build upon nothing that is not read again: another server may have taken over that lacks the last moments."""
+        self._budget.doubt()
         for member in self._members:
             member.feed.doubt()
 

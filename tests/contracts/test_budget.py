@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import earlier
 import pytest
 import stores
 from fakes import FakeClock
@@ -310,3 +311,19 @@ async def test_a_crash_loop_is_not_charged_with_lots_it_never_used(store: Store,
     for _ in range(20):
         await spend(await a_budget(store, clock, calls=1_000), 2)
     assert 40 <= (await a_budget(store, clock, calls=1_000)).spent <= 60
+
+
+async def test_calls_that_the_store_has_forgotten_are_written_down_again(store: Store, clock: FakeClock) -> None:
+    """It went back; a process that ends without a word must not leave more to spend than there is."""
+    budget = await a_budget(store, clock)
+    before = await earlier.copied(store)
+    for _ in range(3):
+        await spend(budget, 10)
+        clock.advance(60)
+    await earlier.put_back(store, before)
+    budget.doubt()
+    await spend(budget, 1)
+    await budget.note()
+    again = await a_budget(store, clock)
+    assert again.spent >= 31
+    assert (await store.calls.state("acme")).budget == budget.limit

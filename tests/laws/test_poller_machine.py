@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import earlier
 import handed
 import orjson
 import pytest
@@ -29,8 +30,8 @@ from world import WATCHED, World, a_world
 
 from salesforce_poller.admin.upkeep import Upkeep
 from salesforce_poller.delivery.dispatcher import Dispatcher
-from salesforce_poller.errors import StoreError
-from salesforce_poller.model import Event, PollReport, Receipt, Verdict
+from salesforce_poller.errors import StoreError, StoreWentBack
+from salesforce_poller.model import DispatchReport, Event, PollReport, Receipt, Verdict
 from salesforce_poller.simulator.errors import ApiError
 from salesforce_poller.simulator.transactions import Transaction
 from salesforce_poller.sinks.base import Dressed, Sink, SinkSettings
@@ -108,6 +109,9 @@ class Life(RuleBasedStateMachine):
         self.sink: Notebook
         #: Records that a sweep could see alive: something must be told of each.
         self.must_tell: set[str] = set()
+        #: What a standby has of the store; whether it ever took over.
+        self.standby: earlier.Copy | None = None
+        self.went_back = False
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the machine's loop."""
@@ -262,7 +266,8 @@ class Life(RuleBasedStateMachine):
         self.world.pass_time(later)
         before = len(self.world.reports)
         self.do(self.world.feed().tick())
-        self.do(handed.check(self.world.store))
+        if not self.went_back:  # else what was lost may be handed on, as it was sent: to be refused when it is settled
+            self.do(handed.check(self.world.store))
         if any(isinstance(one, PollReport) and one.turn == "sweep" for one in self.world.reports[before:]):
             since = self.world._since["Lead"]
             born = {change.record_id for change in self.world.org.truth[since:] if change.kind == "created"}
@@ -287,7 +292,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def deliver(self) -> None:
         """The sink gets its turn."""
-        self.do(self._dispatcher().dispatch_once())
+        self.do(self._dispatch())
 
     @rule(awaits=st.integers(0, 120), later=st.sampled_from([0, 30, 121]))
     def die_polling(self, awaits: int, later: float) -> None:
@@ -307,6 +312,8 @@ class Life(RuleBasedStateMachine):
             await DiesAt(work, awaits, lambda: left.append(stores.bury(self.world.path)))
         except ProcessDied:
             pass
+        except StoreWentBack:
+            assert left or self.went_back
         except StoreError:  # it was on its way to write something down
             assert left, "nothing else is wrong with the store"
         except BaseExceptionGroup as group:  # the network library died in a task group
@@ -315,6 +322,49 @@ class Life(RuleBasedStateMachine):
         self.world.path = left[0] if left else self.world.path
         await self.world.restart(died=True)
         self._small_pages()
+
+    @rule()
+    def fall_behind(self) -> None:
+        """A standby has come so far, and lacks everything that happens from now on."""
+        self.standby = self.do(earlier.copied(self.world.store))
+
+    @precondition(lambda self: self.standby is not None)
+    @rule()
+    def take_over(self) -> None:
+        """The standby takes over between two turns, without a word."""
+        self.do(self._take_over())
+
+    @precondition(lambda self: self.standby is not None)
+    @rule(commits=st.integers(1, 3), later=st.sampled_from([0, 31, 121, 400]))
+    def take_over_in_a_turn(self, commits: int, later: float) -> None:
+        """The standby takes over as soon as so many pages of a turn are on disk, without a word."""
+        feeds, left = self.world.store.feeds, iter(range(1, commits + 1))
+        commit = feeds.commit_page
+
+        async def commits_and_is_lost(*said: Any, **page: Any) -> int:
+            added = await commit(*said, **page)
+            if next(left, None) == commits:
+                await self._take_over()
+            return added
+
+        feeds.commit_page = commits_and_is_lost  # type: ignore[method-assign]  # the real one, and what follows on it
+        try:
+            self.poll(later)
+        finally:
+            feeds.commit_page = commit  # type: ignore[method-assign]  # as it was
+
+    async def _take_over(self) -> None:
+        assert self.standby is not None
+        self.went_back = True
+        await earlier.put_back(self.world.store, self.standby)
+
+    async def _dispatch(self, dispatcher: Dispatcher | None = None) -> DispatchReport:
+        """Dispatch a round; what the store handed on from memory may be lost, which is found out at its end."""
+        try:
+            return await (dispatcher or self._dispatcher()).dispatch_once()
+        except StoreWentBack:
+            assert self.went_back
+            return DispatchReport("notebook", busy=True)
 
     def _dispatcher(self) -> Dispatcher:
         outbox = self.world.store.outbox
@@ -345,7 +395,7 @@ class Life(RuleBasedStateMachine):
             await self.world.feed().tick()
         dispatcher = self._dispatcher()
         for _ in range(500):
-            report = await dispatcher.dispatch_once()
+            report = await self._dispatch(dispatcher)
             if not report.busy and report.wait is None:
                 break
             self.world.pass_time(report.wait or 0)
@@ -353,6 +403,9 @@ class Life(RuleBasedStateMachine):
     def _judge(self) -> None:
         since = self.world._since["Lead"]
         truth, told = self.world.org.truth, self.sink.events()
+        if self.went_back:  # what was lost may have been delivered; what is there is the truth, and was
+            accepted, told = {event.id for event in told}, self.do(self.world.events())
+            assert {event.id for event in told} <= accepted
         problems = judge(told, truth, WATCHED["Lead"], "Lead", since=since, must_tell=self.must_tell)
         last = f"seed {self.world.seed}, last turn {self.world.reports[-1:]}"
         assert not problems, "\n".join([last, *problems])
