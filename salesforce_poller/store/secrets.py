@@ -6,7 +6,7 @@ one encrypts, and all of them decrypt; what was read with an older one is encryp
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -54,18 +54,21 @@ class Secrets:
             fresh = upsert(connection, secrets, key=["org", "name"], change=["sealed", "written_at"])
             await connection.execute(fresh, row)
 
-    async def replace(self, org: str, name: str, secret: str, at: datetime, *, instead_of: bytes | None) -> None:
-        """Put a secret in the place of one that was read; what somebody else put there since is newer, and stays.
+    async def replace(
+        self, org: str, name: str, secret: str, at: datetime, *, instead_of: Collection[bytes | None]
+    ) -> bool:
+        """Put a secret in the place of one of these; what somebody else put there since is newer, and stays.
 
-        ``instead_of`` is what :meth:`sealed` returned. Raises like :meth:`save`.
+        ``instead_of`` is what :meth:`sealed` returned. Returns whether it was put there; raises like :meth:`save`.
         """
         row = self._row(org, name, secret, at)
+        known = secrets.c.sealed.in_([one for one in instead_of if one is not None])
         async with self._database.write() as connection:
-            if instead_of is None:
-                await connection.execute(upsert(connection, secrets, key=["org", "name"]), row)
-                return
-            same = (secrets.c.org == org, secrets.c.name == name, secrets.c.sealed == instead_of)
-            await connection.execute(update(secrets).where(*same).values(row))
+            mine = update(secrets).where(secrets.c.org == org, secrets.c.name == name, known)
+            if (await connection.execute(mine.values(row))).rowcount:
+                return True
+            new = upsert(connection, secrets, key=["org", "name"])
+            return None in instead_of and (await connection.execute(new, row)).rowcount > 0
 
     async def sealed(self, org: str, name: str) -> bytes | None:
         """Return a secret as it lies in the store; None when there is none."""
@@ -118,19 +121,30 @@ class Keeper:
         self._kept = kept
         self._org = org
         self._clock = clock
-        self._loaded = False
+        #: What was read last, and whatever the token that was saved last took the place of: all of it is older.
         self._sealed: bytes | None = None
+        self._older: set[bytes | None] = set()
+        self._latest: str | None = None
+        self._loaded = False
 
     async def load(self) -> str | None:
-        """Return it; raises like :meth:`Secrets.load`."""
+        """Return it; raises like :meth:`Secrets.load`.
+
+        A store that went back has one that Salesforce has ended since: the one that we know to be newer is put there.
+        """
         self._sealed = await self._kept.sealed(self._org, REFRESH_TOKEN)
         self._loaded = True
+        if self._latest is not None and self._sealed in self._older:
+            await self.save(self._latest)
+            self._sealed = await self._kept.sealed(self._org, REFRESH_TOKEN)
         return None if self._sealed is None else self._kept.unsealed(self._org, REFRESH_TOKEN, self._sealed)
 
     async def save(self, secret: str) -> None:
-        """Store it in the place of what was loaded, if that is still there; raises like :meth:`Secrets.save`."""
+        """Store it in the place of what was loaded, or of an older one; raises like :meth:`Secrets.save`."""
         now = self._clock.now()
-        if self._loaded:
-            await self._kept.replace(self._org, REFRESH_TOKEN, secret, now, instead_of=self._sealed)
-        else:
+        if not self._loaded:
             await self._kept.save(self._org, REFRESH_TOKEN, secret, now)
+            return
+        older = {*self._older, self._sealed}
+        if await self._kept.replace(self._org, REFRESH_TOKEN, secret, now, instead_of=older):
+            self._older, self._latest = older, secret

@@ -239,6 +239,26 @@ async def test_a_refresh_token_that_came_late_does_not_replace_a_newer_one(where
             assert await in_time.load() == newest
 
 
+async def test_a_refresh_token_that_was_lost_with_a_server_is_kept_once_more(where: str) -> None:
+    """The store has one that Salesforce has ended since, and nobody but who was given the new one knows of that."""
+    async with Store(where, keys=[SecretStr("p" * 43 + "=")]) as ann:
+        keeper = ann.secrets.keeper("acme", FakeClock())
+        assert await keeper.load() is None
+        nothing = await earlier.copied(ann)
+        for newest in ("first", "second"):
+            await keeper.save(newest)
+            assert await keeper.load() == newest
+        for lost in (nothing, await earlier.copied(ann)):
+            await keeper.save("third")
+            await earlier.put_back(ann, lost)
+            assert await keeper.load() == "third"
+            assert await ann.secrets.load("acme", "refresh_token") == "third"
+            await earlier.put_back(ann, lost)
+            await keeper.save("fourth")
+            assert await ann.secrets.load("acme", "refresh_token") == "fourth"
+            await keeper.load()
+
+
 async def test_what_a_sink_of_another_configuration_is_owed_is_not_tidied_away(two: tuple[Store, Store]) -> None:
     """While a new configuration is rolled out, the process that tidies may not know of a sink that another one has."""
     ann, bob = two
