@@ -6,6 +6,7 @@ one encrypts, and all of them decrypt; what was read with an older one is encryp
 """
 
 import base64
+from collections import deque
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
 REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a secret, not one
+#: How many tokens back a server may go that takes over: it lacks moments, and a token lasts for an hour.
+_OLDER = 50
 
 
 class Secrets:
@@ -121,9 +124,9 @@ class Keeper:
         self._kept = kept
         self._org = org
         self._clock = clock
-        #: What was read last, and whatever the token that was saved last took the place of: all of it is older.
+        #: What was read last, and what the token that was saved last took the place of, one after the other.
         self._sealed: bytes | None = None
-        self._older: set[bytes | None] = set()
+        self._older: deque[bytes | None] = deque(maxlen=_OLDER)
         self._latest: str | None = None
         self._loaded = False
 
@@ -145,6 +148,7 @@ class Keeper:
         if not self._loaded:
             await self._kept.save(self._org, REFRESH_TOKEN, secret, now)
             return
-        older = {*self._older, self._sealed}
+        older = [*self._older, self._sealed]
         if await self._kept.replace(self._org, REFRESH_TOKEN, secret, now, instead_of=older):
-            self._older, self._latest = older, secret
+            self._older.append(self._sealed)
+            self._latest = secret
