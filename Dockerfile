@@ -28,10 +28,14 @@ RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data 
     && install --directory --owner poller --group poller /data
 COPY --from=installed /opt/salesforce-poller /opt/salesforce-poller
 # The second one lets `docker exec NAME salesforce-poller status` find the configuration by itself. The third one has all
-# threads take memory from one place, since what one of them gave back is of no use to another: 5 to 9 MB of 130.
+# threads take memory from one place, since what one of them gave back is of no use to another: 5 to 9 MB of 130. The last
+# two have large buffers (a page of an answer, and what it is read with) lie apart and given back at once: among the small
+# things they leave holes that only small things fill, and take new room for each page: 10 MB.
 ENV PATH="/opt/salesforce-poller/bin:$PATH" \
     SALESFORCE_POLLER_CONFIG=/etc/salesforce-poller/config.toml \
-    MALLOC_ARENA_MAX=1
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_MMAP_THRESHOLD_=1048576 \
+    MALLOC_TRIM_THRESHOLD_=16777216
 USER poller
 # The working directory, so that the default store, sqlite:///salesforce-poller.db, lands in the volume.
 WORKDIR /data

@@ -10,15 +10,21 @@ means events that were pruned. A database that went back gives the positions tha
 leaves its number with its events (``versions.py``), and who has read of one can tell whether it is still there.
 """
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from salesforce_poller.model import Event
 from salesforce_poller.store import codec, many, versions
 from salesforce_poller.store.fresh import Appended
 from salesforce_poller.store.tables import EVENTS, counters, events, milliseconds
+
+_mine = counters.c.name == EVENTS
+_RAISE = update(counters).where(_mine).values(last=counters.c.last + bindparam("by"))
+_LAST = select(counters.c.last).where(_mine)
 
 
 def append(
@@ -38,9 +44,8 @@ def append(
 
 def _positions(connection: Connection, count: int) -> int:
     """Take the next ``count`` positions and return the first of them. Nobody else gets any until we have committed."""
-    mine = counters.c.name == EVENTS
-    connection.execute(update(counters).where(mine).values(last=counters.c.last + count))
-    last: int = connection.execute(select(counters.c.last).where(mine)).scalar_one()
+    connection.execute(_RAISE, {"by": count})
+    last: int = connection.execute(_LAST).scalar_one()
     return last - count + 1
 
 
@@ -53,10 +58,15 @@ def _new(connection: Connection, happened: Sequence[Event]) -> list[Event]:
     one_each: dict[tuple[str, str], Event] = {}
     for one in happened:
         one_each.setdefault((one.id, one.org), one)
-    there = select(events.c.id, events.c.org).where(many.among(connection, events.c.id, [one.id for one in happened]))
-    for id_, org in connection.execute(there):
+    dialect = connection.dialect.name
+    for id_, org in connection.execute(_there(dialect), many.listed(dialect, [one.id for one in happened])):
         one_each.pop((id_, org), None)
     return list(one_each.values())
+
+
+@functools.cache
+def _there(dialect: str) -> Select[Any]:
+    return select(events.c.id, events.c.org).where(many.among(dialect, events.c.id))
 
 
 def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts, version: int) -> many.Row:

@@ -5,12 +5,27 @@ whatever dies, either all of a page was taken in or none of it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope, StoreWentBack
@@ -19,7 +34,8 @@ from salesforce_poller.store import appending, codec, many, troubles, versions
 from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.described import Described
-from salesforce_poller.store.tables import feeds, milliseconds, sightings
+from salesforce_poller.store.feed_rows import marks_of, row_of, sighting_of, sighting_row
+from salesforce_poller.store.tables import feeds, sightings
 from salesforce_poller.store.versions import Step
 
 #: Ids in one lookup, and rows in one prune: keeps statements and locks short.
@@ -73,7 +89,7 @@ class Feeds:
                 del self._looks[org]  # who asks from now on is told what is there from now on
                 waiting = False
                 rows = await connection.execute(select(feeds).where(feeds.c.org == org))
-                return {row.object: _marks(row) for row in rows}
+                return {row.object: marks_of(row) for row in rows}
         finally:
             if waiting:
                 del self._looks[org]
@@ -86,9 +102,9 @@ class Feeds:
             feed_id = self._feed_id(connection, org, object_name)
             if feed_id is None:
                 return {}
-            ours = many.among(connection, sightings.c.record_id, wanted)
-            rows = connection.execute(select(sightings).where(sightings.c.feed_id == feed_id, ours))
-            return {row.record_id: _sighting(row) for row in rows}
+            dialect = connection.dialect.name
+            rows = connection.execute(_known(dialect), {"feed": feed_id, **many.listed(dialect, wanted)})
+            return {row.record_id: sighting_of(row) for row in rows}
 
         return await self._database.look(look)
 
@@ -126,7 +142,7 @@ class Feeds:
 
         try:
             if feed_id is not None and step is not None and not events and not sightings:
-                moved = await self._database.change(_move, {"feed": feed_id, "was": step.was, **_row(marks, step)})
+                moved = await self._database.change(_move, {"feed": feed_id, "was": step.was, **row_of(marks, step)})
                 _must_have(moved, org, object_name)
                 return 0
             return await self._database.write_at_once(take_in)
@@ -189,7 +205,7 @@ class Feeds:
         async with self._database.read() as connection:
             rows = await connection.execute(select(feeds).order_by(feeds.c.org, feeds.c.object))
             return [
-                FeedHealth(row.org, row.object, _marks(row), row.polled_at, row.failing_since, row.last_error)
+                FeedHealth(row.org, row.object, marks_of(row), row.polled_at, row.failing_since, row.last_error)
                 for row in rows
             ]
 
@@ -205,7 +221,7 @@ class Feeds:
         )
         async with self._database.read() as connection:
             rows = await connection.execute(select(feeds).where(exists().where(old)))
-            return {(row.org, row.object): _marks(row) for row in rows}
+            return {(row.org, row.object): marks_of(row) for row in rows}
 
     async def count_sightings(self, org: str, object_name: str) -> int:
         """Count the records that are remembered of a feed."""
@@ -275,7 +291,7 @@ class Feeds:
     def _save_marks(
         self, connection: Connection, feed: tuple[str, str], marks: Watermarks, at: datetime, step: Step | None
     ) -> int:
-        values = _row(marks, step)
+        values = row_of(marks, step)
         org, object_name = feed
         feed_id = self._feed_id(connection, org, object_name)
         if feed_id is None:
@@ -284,10 +300,9 @@ class Feeds:
             result = connection.execute(insert(feeds).values(org=org, object=object_name, polled_at=at, **values))
             assert result.inserted_primary_key is not None
             return int(result.inserted_primary_key[0])
-        moved = update(feeds).where(feeds.c.id == feed_id).values(**values)
-        if step is not None:
-            moved = moved.where(feeds.c.version == step.was)
-        _must_have(connection.execute(moved).rowcount > 0, org, object_name)
+        was = step.was if step else None
+        moved = connection.execute(_move(connection.dialect.name), {"feed": feed_id, "was": was, **values})
+        _must_have(moved.rowcount > 0, org, object_name)
         return feed_id
 
 
@@ -303,8 +318,18 @@ def _heard(look: asyncio.Task[dict[str, Watermarks]]) -> None:
         look.exception()
 
 
+# Statements of every page are made once: what SQLAlchemy makes of one is a few hundred objects that hold each other.
+
+
+@functools.cache
+def _known(dialect: str) -> Select[Any]:
+    return select(sightings).where(sightings.c.feed_id == bindparam("feed"), many.among(dialect, sightings.c.record_id))
+
+
+@functools.cache
 def _move(_dialect: str) -> Executable:
-    return update(feeds).where(feeds.c.id == bindparam("feed"), feeds.c.version == bindparam("was"))
+    was = func.coalesce(bindparam("was", type_=BigInteger), feeds.c.version)  # null: whatever it was
+    return update(feeds).where(feeds.c.id == bindparam("feed"), feeds.c.version == was)
 
 
 def _works(_dialect: str) -> Executable:
@@ -318,7 +343,7 @@ async def _note(connection: AsyncConnection, org: str, object_name: str, **value
 
 def _save_sightings(connection: Connection, feed_id: int, seen: Sequence[Sighting], texts: codec.Texts) -> None:
     kept = ("stamp", "digest", "deleted", "merged_into", "fields")
-    rows = (_sighting_row(feed_id, one, texts) for one in seen)
+    rows = (sighting_row(feed_id, one, texts) for one in seen)
     many.insert(connection, sightings, rows, key=("feed_id", "record_id"), change=kept)
 
 
@@ -328,57 +353,3 @@ def _live(feed_id: int | None, stamped_before: datetime) -> Any:
 
 def _feed(org: str, object_name: str) -> Any:
     return select(feeds).where(feeds.c.org == org, feeds.c.object == object_name)
-
-
-def _marks(row: Row[Any]) -> Watermarks:
-    after = None if row.backfill_after_id is None else (row.backfill_after_stamp, row.backfill_after_id)
-    return Watermarks(
-        seen_through=row.seen_through,
-        settled_through=row.settled_through,
-        deleted_through=row.deleted_through,
-        started_at=row.started_at,
-        organization_id=row.organization_id,
-        backfill_until=row.backfill_until,
-        backfill_after=after,
-        backfill_since=row.backfill_since,
-        backfill_done=row.backfill_done,
-        backfill_job=row.backfill_job,
-        backfill_locator=row.backfill_locator,
-        backfill_rows=row.backfill_rows,
-        backfill_total=row.backfill_total,
-        reconciled_at=row.reconciled_at,
-        primed=row.primed,
-        version=row.version,
-    )
-
-
-def _row(marks: Watermarks, step: Step | None) -> Mapping[str, Any]:
-    stamp, record_id = marks.backfill_after or (None, None)
-    return {
-        "seen_through": marks.seen_through,
-        "settled_through": marks.settled_through,
-        "deleted_through": marks.deleted_through,
-        "started_at": marks.started_at,
-        "organization_id": marks.organization_id,
-        "backfill_until": marks.backfill_until,
-        "backfill_since": marks.backfill_since,
-        "backfill_after_stamp": stamp,
-        "backfill_after_id": record_id,
-        "backfill_done": marks.backfill_done,
-        "backfill_job": marks.backfill_job,
-        "backfill_locator": marks.backfill_locator,
-        "backfill_rows": marks.backfill_rows,
-        "backfill_total": marks.backfill_total,
-        "reconciled_at": marks.reconciled_at,
-        "primed": marks.primed,
-        "version": step.becomes if step else versions.drawn(),
-    }
-
-
-def _sighting(row: Row[Any]) -> Sighting:
-    return Sighting(row.record_id, row.stamp, row.digest, row.deleted, row.merged_into, codec.load_fields(row.fields))
-
-
-def _sighting_row(feed_id: int, seen: Sighting, texts: codec.Texts) -> many.Row:
-    stamp, fields = milliseconds(seen.stamp), texts.of(seen.fields)
-    return feed_id, seen.record_id, stamp, seen.digest, seen.deleted, seen.merged_into, fields

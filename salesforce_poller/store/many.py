@@ -6,7 +6,7 @@ that is the same for any number of them. Both speak SQLite and PostgreSQL.
 """
 
 import functools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -50,14 +50,18 @@ def insert(
             connection.exec_driver_sql(_insertion(*said), some)
 
 
-def among(connection: Connection, wanted: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Say in SQL that a column has one of these values."""
-    if connection.dialect.name == "postgresql":
+def among(dialect: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Say in SQL that a column has one of the values that :func:`listed` hands over, as ``listed``."""
+    if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import ARRAY  # noqa: PLC0415  # as in upsert.py
 
-        return wanted == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
-    listed = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
-    return wanted.in_(select(listed.c.value))
+        return column == any_(bindparam("listed", type_=ARRAY(Text)))
+    return column.in_(select(func.json_each(bindparam("listed")).table_valued("value").c.value))
+
+
+def listed(dialect: str, values: Collection[str]) -> Mapping[str, Any]:
+    """Return values as a statement with :func:`among` takes them."""
+    return {"listed": list(values) if dialect == "postgresql" else orjson.dumps(list(values)).decode()}
 
 
 def _insert_whole(connection: Connection, said: _Insertion, rows: list[Row]) -> list[Row]:
