@@ -140,8 +140,10 @@ class Questions(ABC):
                     coming.cancel()
                     await asyncio.gather(coming, return_exceptions=True)
                 del coming
-            page = wire.read_page(wire.decode(body), window)
+            answer = wire.decode(body)
             del body
+            page = wire.read_page(answer, window)
+            del answer
 
     async def first_page(self, window: Window) -> wire.Page | PollerError:
         """Ask for the first page of :meth:`pages` alone (1 call); an error stands in its place, to be raised there."""

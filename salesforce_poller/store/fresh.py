@@ -14,7 +14,7 @@ from salesforce_poller.model import Delivery, Event
 from salesforce_poller.store import codec
 
 #: How many are kept: two pages, that one can be delivered while the next is read; and how many bytes of their fields.
-_MOST, _BYTES = 4_000, 4_000_000
+_MOST, _BYTES = 4_000, 3_000_000
 
 
 @dataclass(frozen=True, slots=True)

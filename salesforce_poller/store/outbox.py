@@ -35,7 +35,7 @@ from salesforce_poller.store.versions import Step
 _BATCH = 500
 #: Events in one look for delivery, and characters of their bodies after which there is no other look: a sink that takes
 #: thousands of small ones at once need not hold as many long ones.
-_AT_ONCE, _ENOUGH = 500, 8_000_000
+_AT_ONCE, _ENOUGH = 500, 1_500_000
 #: Where a sink begins that was never seen: at the present end, at the oldest event there is, or at an instant (UTC).
 Start = Literal["now", "beginning"] | datetime
 

@@ -30,6 +30,8 @@ _PAGE = 16_384
 #: Pages in the write-ahead log before they are taken over into the file: 32 MB. With SQLite's own 4 MB that happened
 #: with each page of 2,000 records, and the same pages of the file were written again and again.
 _CHECKPOINT = 2_000
+#: Kilobytes of pages that a connection keeps: SQLite's own 2,000 for who writes; for the others the system keeps them.
+_KEPT, _KEPT_LOOKING = 2_000, 500
 #: What is set for each connection.
 _PRAGMAS = (
     f"page_size={_PAGE}",  # has to be said first
@@ -48,8 +50,8 @@ class SqliteFile:
         self._path = Path(path).resolve()  # one file has one lock, by whatever name it is opened
         self.lock = Lock(self._path)
         self._turn = asyncio.Lock()
-        self._writer, writing = _engines(self._path, begin="BEGIN IMMEDIATE")
-        self._reader, reading = _engines(self._path, begin="BEGIN")
+        self._writer, writing = _engines(self._path, begin="BEGIN IMMEDIATE", kept=_KEPT)
+        self._reader, reading = _engines(self._path, begin="BEGIN", kept=_KEPT_LOOKING)
         self._writes, self._looks = _Room(writing, "store-writes"), _Room(reading, "store-looks")
 
     @property
@@ -155,7 +157,7 @@ class _Room:
             held.close()
 
 
-def _engines(path: Path, *, begin: str) -> tuple[AsyncEngine, Engine]:
+def _engines(path: Path, *, begin: str, kept: int) -> tuple[AsyncEngine, Engine]:
     """Return the same for the event loop and for threads; neither connects before it is asked to."""
     plain = create_engine(URL.create("sqlite", database=str(path)))
     url = URL.create("sqlite+aiosqlite", database=str(path))
@@ -168,7 +170,7 @@ def _engines(path: Path, *, begin: str) -> tuple[AsyncEngine, Engine]:
         try:
             connection.isolation_level = None  # we say BEGIN ourselves, below
             cursor = connection.cursor()
-            for pragma in _PRAGMAS:
+            for pragma in (*_PRAGMAS, f"cache_size=-{kept}"):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
         except BaseException:
