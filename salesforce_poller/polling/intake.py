@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from salesforce_poller.clock import Clock
-from salesforce_poller.errors import Stopped, StoreWentBack
+from salesforce_poller.errors import Stopped, StoreError, StoreWentBack
 from salesforce_poller.model import LAGS, Event, Gap, Kind, PollReport, Record, Sighting, Spread, Watermarks
 from salesforce_poller.polling import diff, events, plan
 from salesforce_poller.polling.schema import Schema
@@ -277,7 +277,7 @@ class Intake:
             if self._in_doubt:
                 raise StoreWentBack("the database may have handed over to another server; the turn begins anew")
             if self._version is None:
-                raise StoreWentBack("what is on disk must be read anew; the turn begins anew")
+                raise StoreError("what is on disk must be read anew; the turn begins anew")
             step = Step.after(self._version)
             # Where it fails, nobody knows what is on disk before it is read again.
             self._committed, self._version = None, None

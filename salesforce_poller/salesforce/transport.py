@@ -37,6 +37,9 @@ _HEADERS = {
 }
 #: httpx's own timeouts, one for each piece of an exchange, would end later than ours for the whole of it.
 _NO_TIMEOUTS = {"timeout": httpx.Timeout(None).as_dict()}
+#: Any number of connections: requests that ask for one when there are none left, and are given up before they get it,
+#: leave their places in httpcore's pool taken, until nothing can be asked any more. How many ride, ``sharing.py`` says.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 #: The largest answer that is taken in, decompressed, in bytes: five pages of 2,000 wide rows stay far below it.
 MOST_BYTES = 256 * 1024 * 1024
 
@@ -84,7 +87,8 @@ class Transport:
             trusted = _trusted()
             # httpx's client adds cookies, redirects and logins, none of which we want: a fifth of what a request costs.
             # It is needed where some addresses are reached by proxies, and others not.
-            self._http = httpx.AsyncClient(verify=trusted) if _proxied() else httpx.AsyncHTTPTransport(verify=trusted)
+            way = httpx.AsyncClient if _proxied() else httpx.AsyncHTTPTransport
+            self._http: httpx.AsyncClient | httpx.AsyncHTTPTransport = way(verify=trusted, limits=_LIMITS)
         except OSError as exc:  # ssl.SSLError is one too
             raise ConfigError(
                 [f"cannot read the certificates that SSL_CERT_FILE or SSL_CERT_DIR names: {exc.strerror or exc}"]

@@ -158,6 +158,7 @@ class Postgresql:
             max_overflow=0,
             pool_timeout=_POOL_WAIT,
             pool_pre_ping=True,
+            hide_parameters=True,  # they are people's records, and errors end up in logs
         )
         event.listens_for(engine.sync_engine, "handle_error")(_let_go_of_a_replica)
         return engine

@@ -131,6 +131,8 @@ class _Room:
             while not doing.done():  # the file is not free for the next one before
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([doing])
+            if not doing.cancelled():  # what nobody hears of, asyncio would log; it may hold what was to be written
+                doing.exception()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -146,10 +148,18 @@ class _Room:
         try:
             with self._held.begin():
                 return work(self._held)
+        except StopIteration as exc:  # the one error that no future takes: who waits would do so for ever
+            self._begin_anew()
+            raise RuntimeError("what is done in a transaction let a StopIteration out") from exc
         except BaseException:
-            self._held.invalidate()  # whatever it was, the next one begins with a new connection
-            self._let_go()
+            self._begin_anew()
             raise
+
+    def _begin_anew(self) -> None:
+        """Let the next one have a new connection, whatever it was."""
+        assert self._held is not None
+        self._held.invalidate()
+        self._let_go()
 
     def _let_go(self) -> None:
         if self._held is not None:
@@ -159,10 +169,12 @@ class _Room:
 
 def _engines(path: Path, *, begin: str, kept: int) -> tuple[AsyncEngine, Engine]:
     """Return the same for the event loop and for threads; neither connects before it is asked to."""
-    plain = create_engine(URL.create("sqlite", database=str(path)))
+    plain = create_engine(URL.create("sqlite", database=str(path)), hide_parameters=True)
     url = URL.create("sqlite+aiosqlite", database=str(path))
     # A few threads read as fast as many, and those beyond the pool's size would be started anew for each look.
-    engine = create_async_engine(url, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE)
+    engine = create_async_engine(
+        url, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE, hide_parameters=True
+    )
 
     @event.listens_for(plain, "connect")
     @event.listens_for(engine.sync_engine, "connect")

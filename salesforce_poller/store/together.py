@@ -56,7 +56,12 @@ class Together:
         self._waiting.append(wish)
         if self._writing is None:
             self._writing = asyncio.create_task(self._work())
-        await wish.written
+        try:
+            await wish.written
+        except asyncio.CancelledError:
+            if wish in self._waiting:  # whoever works in its place must not find it written behind their back
+                self._waiting.remove(wish)
+            raise
 
     async def rest(self) -> None:
         """Wait until nothing is under way; the callers may have been called off meanwhile."""

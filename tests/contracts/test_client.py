@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from salesforce_poller.salesforce.transport import Transport
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "00D5g000008abcd!x"
+STUCK = 30.0
 
 
 @asynccontextmanager
@@ -236,3 +237,27 @@ async def test_after_the_end_nothing_is_sent() -> None:
         with pytest.raises(RuntimeError, match="closed"):
             await transport.exchange("POST", url, content=b"{}")
     assert not org.heard
+
+
+async def test_an_org_that_left_many_without_an_answer_can_be_asked_again() -> None:
+    """More than httpx has connections for by itself: those who waited for one would have kept their places for ever."""
+    well = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        await well.wait()
+        return web.Response(body=b"yes")
+
+    async with a_server(hang) as url:
+        settings = OrgSettings(login_url=url, auth="access_token", access_token=SecretStr(TOKEN), timeout=0.5)
+        transport = Transport(settings, clock=SystemClock())
+        for _ in range(3):
+            asked = (transport.exchange("GET", url) for _ in range(250))
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            assert all(isinstance(one, TryLater) for one in told)
+        well.set()
+        async with asyncio.timeout(STUCK):
+            while True:  # a busy machine may need more than one look
+                with suppress(TryLater):
+                    assert (await transport.exchange("GET", url)).body == b"yes"
+                    break
+        await transport.close()

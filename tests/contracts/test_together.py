@@ -113,12 +113,30 @@ async def test_a_caller_that_is_called_off_takes_nobody_with_it(counted: Counted
     assert await counted.rows() >= 1
 
 
+async def test_what_a_caller_wanted_who_was_called_off_before_is_not_written(counted: Counted) -> None:
+    """Who works in its place by then has looked at the rows, and must not find others."""
+    async with counted.database.write():
+        gone = asyncio.create_task(counted.together.put((a_row, call(1))))
+        await asyncio.sleep(0)  # noqa: TID251  # a turn of the loop, not a wait
+        gone.cancel()
+        await asyncio.wait([gone])
+    assert gone.cancelled()
+    await counted.together.put((a_row, call(2)))
+    assert await counted.rows() == 1
+
+
 async def test_a_database_is_closed_after_what_is_under_way(tmp_path: Path) -> None:
     """Also where the caller does not wait for it any more."""
+    taken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def noted(dialect: str) -> Executable:
+        loop.call_soon_threadsafe(taken.set)
+        return a_row(dialect)
+
     database = Database(SqliteFile(str(tmp_path / "store.db")))
     await database.open()
-    gone = asyncio.create_task(database.put((a_row, call(1))))
-    await asyncio.sleep(0)  # noqa: TID251  # as above
+    gone = asyncio.create_task(database.put((noted, call(1))))
+    await taken.wait()
     gone.cancel()
     await database.close()
     again = Database(SqliteFile(str(tmp_path / "store.db")))
