@@ -195,7 +195,12 @@ class Dispatcher:
         # Nothing found ahead says nothing: there may be something by now, and its wake-up is spent.
         if ahead and after == cursor:
             return ahead
-        return await self._outbox.read(self._name, self._round_size, after=cursor)
+        return await self._read(cursor)
+
+    async def _read(self, after: int) -> list[Delivery]:
+        # A batch that waits for company must be full where there is enough, or it would wait in vain with each round.
+        least = self._sink.batch if self._sink.batch_wait else 0
+        return await self._outbox.read(self._name, self._round_size, after=after, least=least)
 
     async def _send_all(self, book: Round, fresh: Sequence[Delivery], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as senders:
@@ -207,7 +212,7 @@ class Dispatcher:
     async def _read_ahead(self, after: int) -> None:
         """Read the next round while this one is sent. Where that fails, the round itself will read it, and complain."""
         try:
-            self._ahead = (after, await self._outbox.read(self._name, self._round_size, after=after))
+            self._ahead = (after, await self._read(after))
         except StoreError:
             self._ahead = (-1, [])
 

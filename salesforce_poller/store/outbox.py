@@ -131,11 +131,11 @@ class Outbox:
             missed: int = (await connection.execute(select(func.coalesce(first - cursor - 1, 0)))).scalar_one()
         return missed
 
-    async def read(self, sink: str, limit: int, *, after: int | None = None) -> list[Delivery]:
+    async def read(self, sink: str, limit: int, *, after: int | None = None, least: int = 0) -> list[Delivery]:
         """Return the next events behind the sink's cursor, or behind ``after``, in order of position.
 
-        At most ``limit``, fewer if they are long, and none only if there are none; who knows the cursor and says it may
-        have them from memory.
+        At most ``limit``, fewer if they are long (but ``least``, where there are so many), and none only if there are
+        none; who knows the cursor and says it may have them from memory.
         """
         if after is not None and (handed := self._database.fresh.behind(after, limit, sink)):
             return handed
@@ -144,7 +144,7 @@ class Outbox:
             behind, told = (rounds.BEHIND_SINK, {"sink": sink}) if after is None else (rounds.BEHIND, {"after": after})
             found: list[Delivery] = []
             size = 0
-            while size < _ENOUGH and (most := min(_AT_ONCE, limit - len(found))):
+            while (size < _ENOUGH or len(found) < least) and (most := min(_AT_ONCE, limit - len(found))):
                 rows = connection.execute(behind, {**told, "most": most}).all()
                 found += [Delivery(sink, at, codec.glance(body), version=version) for at, body, version in rows]
                 if len(rows) < most:

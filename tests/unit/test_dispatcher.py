@@ -63,6 +63,16 @@ async def test_fewer_than_a_batch_wait_for_company(house: House) -> None:
     assert [[each.event_id for each in sent] for sent in sink.sends] == [ids]
 
 
+async def test_a_batch_of_long_events_does_not_wait_where_there_are_enough_of_them(house: House) -> None:
+    """They are read a few at a time; each round would wait for company that is on the disk already."""
+    sink = FakeSink(batch=800, batch_wait=timedelta(days=1))
+    dispatcher = house.dispatcher(sink)
+    await house.happen(*(f"L{number}" for number in range(900)), record={"Description": "x" * 4_000})
+    report = await dispatcher.dispatch_once()
+    assert report.delivered >= 800
+    assert len(sink.sends[0]) == 800
+
+
 async def test_a_full_batch_does_not_wait(house: House) -> None:
     """Whatever the sink says; the next one waits anew."""
     sink = FakeSink(batch=2, batch_wait=timedelta(seconds=5))
