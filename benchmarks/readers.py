@@ -30,7 +30,7 @@ from salesforce_poller.clock import SystemClock
 
 _CLOCK = SystemClock()
 #: How memory is shared out there; see the Dockerfile.
-_AS_IN_THE_IMAGE = {
+AS_IN_THE_IMAGE = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "1048576",
     "MALLOC_TRIM_THRESHOLD_": "16777216",
@@ -58,7 +58,7 @@ def read(reader: str, org: Canned, folder: Path) -> Told:
         made = [sys.executable, "-m", "salesforce_poller", "db", "upgrade", "--config", str(folder / "config.toml")]
         run(made, check=True, capture_output=True)  # noqa: S603  # ourselves
     command = [sys.executable, "-m", "benchmarks.readers", reader, *said]
-    environment = {**os.environ, **_AS_IN_THE_IMAGE}
+    environment = {**os.environ, **AS_IN_THE_IMAGE}
     done = run(command, check=True, stdout=PIPE, env=environment)  # noqa: S603  # ourselves
     return Told(**json.loads(done.stdout))
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from credentials import a_secret_key
 
+from benchmarks import readers
 from salesforce_poller import config
 from salesforce_poller.units import GRACE
 
@@ -227,3 +228,8 @@ def test_the_steps_that_make_secrets_make_all_of_them() -> None:
     page = (DEPLOY / "README.md").read_text(encoding="utf-8")
     made = {Path(word).name for line in page.splitlines() for word in shlex.split(line.partition("> ")[2])[:1]}
     assert COMPOSE["secrets"].keys() <= made
+
+
+def test_benchmarks_share_memory_out_as_the_image_does() -> None:
+    """What they measure of memory is that of the image."""
+    assert dict(re.findall(r"^ .*?(MALLOC_\w+)=(\d+)", DOCKERFILE, re.MULTILINE)) == readers.AS_IN_THE_IMAGE

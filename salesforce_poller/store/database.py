@@ -49,7 +49,7 @@ class Door(Protocol):
         ...
 
     async def look(self, work: Work[T]) -> T:
-        """As :meth:`reading`, in one go: nothing else of this process is done between the statements."""
+        """As :meth:`reading`, in one go; returns what ``work`` returns."""
         ...
 
     async def visit(self, begin: Begin[T]) -> T:
