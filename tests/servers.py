@@ -8,13 +8,14 @@ out. Where there is neither, tests are skipped with the reason; in CI they fail.
 
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +25,8 @@ from certificates import Certificates
 
 #: Tries of a twentieth of a second until a server must answer: RabbitMQ needs ten seconds on a busy machine.
 _TRIES = 1200
+#: Seconds until a killed process must be gone.
+_GONE = 30.0
 _POSTGRES = Path("/usr/lib/postgresql")
 
 
@@ -98,9 +101,9 @@ class Server:
         if not self.command:
             unable(f"only a server of one's own can be killed: {self.hint}")
         if self._process is not None:
-            for pid in _family(self._process.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGSTOP)  # it starts no more children while they are looked for
+            _end(_family(self._process.pid))
             self._process.wait()
             self._process = None
 
@@ -276,6 +279,19 @@ def _family(pid: int) -> list[int]:
     except OSError:
         children = []
     return [pid, *(each for child in children for each in _family(int(child)))]
+
+
+def _end(family: Sequence[int]) -> None:
+    """Kill processes, and wait until they are gone: PostgreSQL does not start beside a child of its predecessor."""
+    with ExitStack() as held:
+        ends = []
+        for pid in family:
+            with suppress(ProcessLookupError):
+                ends.append(os.pidfd_open(pid))
+                held.callback(os.close, ends[-1])
+                os.kill(pid, signal.SIGKILL)
+        for end in ends:
+            select.select([end], [], [], _GONE)
 
 
 def _redis_answers(line: socket.socket) -> bool:
