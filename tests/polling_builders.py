@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from salesforce_poller.fields import pack
 from salesforce_poller.model import Record, Sighting, Watermarks, Window
 from salesforce_poller.polling import fingerprint
 from salesforce_poller.polling.schema import Schema
@@ -36,7 +37,7 @@ def a_record(**overrides: Any) -> Record:
         "changed_by": "0055g000001XyZAAA0",
     }
     fields = a_lead(**{"Id": overrides.get("id", LEAD)} | overrides.pop("fields", {}))
-    return Record(**example | {"fields": fields} | overrides)
+    return Record(**example | {"fields": pack(fields)} | overrides)
 
 
 def a_sighting(**overrides: Any) -> Sighting:

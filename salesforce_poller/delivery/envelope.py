@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from salesforce_poller.delivery.projection import EVERYTHING, Projection
+from salesforce_poller.fields import Unread
 from salesforce_poller.model import Delivery, Event
 from salesforce_poller.sinks.base import Dressed
 from salesforce_poller.store import codec
@@ -34,7 +35,7 @@ def dress(delivery: Delivery, projection: Projection = EVERYTHING) -> Dressed:
     """Return the event as sinks take it, with the fields that this one asks for."""
     whole = cloudevent(delivery, projection)
     record = whole["data"]["record"]
-    if type(record) is codec.Unread:  # what ``orjson`` would have to ask for
+    if type(record) is Unread:  # what ``orjson`` would have to ask for
         whole["data"]["record"] = orjson.Fragment(record.text)
     body = orjson.dumps(whole, default=codec.as_it_stands)
     del whole["data"]

@@ -23,7 +23,7 @@ row of a page; ``events.py`` turns the changes into events. ``tests/unit/test_di
 case.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -105,10 +105,8 @@ def decide_vanished(sighting: Sighting | None, deleted_at: datetime, marks: Wate
     return [] if sighting.deleted else [Change(Kind.DELETED, deleted_at)]
 
 
-def sight(
-    record: Record, sighting: Sighting | None, rules: Rules, pack: Callable[[Fields], Fields] = lambda fields: fields
-) -> Sighting | None:
-    """Return what to remember of a row, or None when it is remembered as it is; ``pack`` puts its fields away.
+def sight(record: Record, sighting: Sighting | None, rules: Rules) -> Sighting | None:
+    """Return what to remember of a row, or None when it is remembered as it is.
 
     A formula that drifted under an unchanged stamp is not remembered: when the next stamp tells of it, ``previous``
     is what was told last.
@@ -122,7 +120,7 @@ def sight(
         content_of(record, sighting),
         record.deleted,
         record.merged_into,
-        pack(record.fields) if fields is None else fields,
+        record.fields if fields is None else fields,
     )
 
 

@@ -1,23 +1,11 @@
 """A record, boiled down to a digest, and compared with another one path by path. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from operator import itemgetter
 from typing import Any
 
-import orjson
-
+from salesforce_poller.fields import QUIET, pack
 from salesforce_poller.model import Fields
-
-#: Never count as a change: they are stamps of the change itself, of somebody's look at the record, or told by the
-#: kind of the event.
-QUIET = frozenset(
-    {
-        "Id", "SystemModstamp", "LastModifiedDate", "LastModifiedById", "LastViewedDate", "LastReferencedDate",
-        "IsDeleted", "MasterRecordId",
-    }
-)  # fmt: skip
 
 #: A path that a record does not have, which is not the same as having null there.
 MISSING: Any = object()
@@ -29,19 +17,11 @@ def digest(fields: Fields, earlier: str = "") -> str:
     ``earlier`` is the digest of what the record was like earlier in the same second, if it was seen then: a value may
     go back and forth within one second, and each time is another one.
     """
-    names, values = _loud(tuple(fields))
-    told = orjson.dumps(values(fields), option=orjson.OPT_SORT_KEYS)
-    # Two lists in JSON tell where they end, so that nothing need be put between the parts.
-    return blake2b(b"".join((names, told, earlier.encode())), digest_size=16).hexdigest()
-
-
-@lru_cache(maxsize=1024)  # the rows of a feed have their names in common, in one order
-def _loud(names: tuple[str, ...]) -> tuple[bytes, Callable[[Fields], Any]]:
-    """Return the names that count, in an order of their own, and what takes their values in that order."""
-    loud = sorted(name for name in names if name not in QUIET)
-    # Of one name, itemgetter returns the value alone, and of none it is none.
-    values = itemgetter(*loud) if len(loud) > 1 else lambda fields: [fields[name] for name in loud]
-    return orjson.dumps(loud), values
+    written = pack(fields)
+    boiled = blake2b(memoryview(written.as_bytes())[written.loud_at :], digest_size=16)
+    if earlier:
+        boiled.update(earlier.encode())  # behind the brace that ends the fields
+    return boiled.hexdigest()
 
 
 def short_hash(*parts: str) -> str:

@@ -16,7 +16,6 @@ from salesforce_poller.polling import diff, events, plan
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.questions import Questions
-from salesforce_poller.store import codec
 from salesforce_poller.store.feeds import Feeds
 from salesforce_poller.store.versions import NEVER, Step
 
@@ -204,7 +203,7 @@ class Intake:
         while records:
             record = records.pop()
             sighting = known.get(record.id)
-            fresh = diff.sight(record, sighting, rules, codec.packed)
+            fresh = diff.sight(record, sighting, rules)
             if fresh:
                 seen.append(fresh)
             if not silent:

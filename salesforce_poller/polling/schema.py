@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from salesforce_poller import fields
 from salesforce_poller.errors import Refused
 from salesforce_poller.salesforce import troubles
 from salesforce_poller.salesforce.describe import FieldInfo, ObjectInfo
@@ -30,7 +31,7 @@ class Schema:
 
     object: str
     stamp_field: str
-    #: Every column of the query.
+    #: Every column of the query, in the order of ``fields.py``.
     select: tuple[str, ...]
     #: The user's columns, Id first.
     visible: tuple[str, ...]
@@ -68,7 +69,8 @@ def choose(
     dropped += [name for name in found if name in unusable]
     visible = tuple(dict.fromkeys(["Id", *(name for name in found if name not in unusable)]))
     ours = [name for name in (stamp_field, *BOOKKEEPING) if name in info.fields]
-    select = tuple(dict.fromkeys([*visible, *ours]))
+    # Salesforce answers in the order it is asked in, and a row that comes in the order of our texts is read faster.
+    select = tuple(sorted({*visible, *ours}, key=fields.place))
     return Schema(
         object=info.name,
         stamp_field=stamp_field,

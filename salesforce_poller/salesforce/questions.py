@@ -140,10 +140,8 @@ class Questions(ABC):
                     coming.cancel()
                     await asyncio.gather(coming, return_exceptions=True)
                 del coming
-            answer = wire.decode(body)
+            page = wire.read_following_page(body, window)
             del body
-            page = wire.read_page(answer, window)
-            del answer
 
     async def first_page(self, window: Window) -> wire.Page | PollerError:
         """Ask for the first page of :meth:`pages` alone (1 call); an error stands in its place, to be raised there."""
@@ -161,7 +159,7 @@ class Questions(ABC):
                     yield record
                 if page.next_url is None:
                     break
-                page = wire.read_page(wire.decode(await self.follow(page.next_url)), window)
+                page = wire.read_following_page(await self.follow(page.next_url), window)
 
     async def covered_until(self, object_name: str, start: datetime, end: datetime) -> datetime:
         """Return getUpdated's ``latestDateCovered`` (1 call): everything stamped before it is committed."""

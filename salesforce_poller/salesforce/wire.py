@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from salesforce_poller.errors import PollerError, TryLater, capped
 from salesforce_poller.model import Record, Window
-from salesforce_poller.salesforce import instants, troubles
+from salesforce_poller.salesforce import instants, rows, troubles
 
 _OK, _NO_CONTENT = range(200, 300), 204
 
@@ -59,7 +60,11 @@ def decode(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise TryLater(f"{_what_is_wrong_with(body)}; it is not JSON", facts=troubles.our_facts("NOT_JSON")) from exc
+        raise _not_json(body) from exc
+
+
+def _not_json(body: bytes) -> TryLater:
+    return TryLater(f"{_what_is_wrong_with(body)}; it is not JSON", facts=troubles.our_facts("NOT_JSON"))
 
 
 @contextmanager
@@ -75,39 +80,37 @@ def expected_shape() -> Iterator[None]:
 @expected_shape()
 def read_page(answer: Any, window: Window) -> Page:
     """Read one page of a query's answer."""
-    rows = answer["records"]
-    return Page([] if rows == [] else read_records(rows, window), None if answer["done"] else answer["nextRecordsUrl"])
+    return Page(read_records(answer["records"], window), None if answer["done"] else answer["nextRecordsUrl"])
 
 
-def read_records(rows: Iterable[dict[str, Any]], window: Window) -> list[Record]:
-    """Turn rows into Records: our bookkeeping columns beside the visible ones. Uses the rows up."""
-    shown = {path.partition(".")[0] for path in window.visible}
-    parents = {path.partition(".")[0] for path in window.visible if "." in path}
-    records: list[Record] = []
-    complete: list[str] = []  # the names of a row with all that is shown and no more; its neighbours have the same
-    for row in rows:
-        row.pop("attributes", None)
-        names = [*row]
-        if names != complete and row.keys() == shown:
-            complete = names
-        fields = row if names == complete else {name: value for name, value in row.items() if name in shown}
-        for name in parents and parents & fields.keys():
-            fields[name] = _without_attributes(fields[name])
-        records.append(_record(row, window.stamp_field, fields))
-    return records
+def read_following_page(body: bytes, window: Window) -> Page:
+    """Read one page as it came, without making values of all of it at once. Raises TryLater when it is none."""
+    try:
+        answer = _page_of(body)
+    except msgspec.ValidationError:
+        return read_page(decode(body), window)  # which says what is wrong
+    except msgspec.DecodeError as exc:
+        raise _not_json(body) from exc
+    with expected_shape():
+        if not answer.done and not answer.nextRecordsUrl:
+            raise LookupError("nextRecordsUrl")
+        return Page(rows.of(window).read(answer.records), answer.nextRecordsUrl if not answer.done else None)
 
 
-def _record(row: dict[str, Any], stamp_field: str, fields: dict[str, Any]) -> Record:
-    created, get = row.get("CreatedDate"), row.get
-    return Record(
-        row["Id"],
-        instants.parse(row[stamp_field]),
-        instants.parse(created) if created else None,
-        bool(get("IsDeleted", False)),
-        get("MasterRecordId"),
-        get("LastModifiedById"),
-        fields,
-    )
+def read_records(values: Iterable[dict[str, Any]], window: Window) -> list[Record]:
+    """Turn rows into Records: our bookkeeping columns beside the visible ones."""
+    return rows.of(window).read(values)
+
+
+class _Answer(msgspec.Struct):
+    """A page whose rows are not read yet."""
+
+    records: list[msgspec.Raw]
+    done: bool
+    nextRecordsUrl: str | None = None  # noqa: N815  # Salesforce's name
+
+
+_page_of = msgspec.json.Decoder(_Answer).decode
 
 
 @expected_shape()
@@ -168,12 +171,6 @@ def read_deleted(answer: Any) -> DeletedIds:
         instants.parse(answer["earliestDateAvailable"]),
         instants.parse(answer["latestDateCovered"]),
     )
-
-
-def _without_attributes(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_attributes(inner) for name, inner in value.items() if name != "attributes"}
-    return value
 
 
 def _what_is_wrong_with(body: bytes) -> str:

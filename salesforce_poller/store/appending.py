@@ -27,19 +27,16 @@ _RAISE = update(counters).where(_mine).values(last=counters.c.last + bindparam("
 _LAST = select(counters.c.last).where(_mine)
 
 
-def append(
-    connection: Connection, happened: Sequence[Event], at: datetime, texts: codec.Texts | None = None
-) -> Appended | None:
+def append(connection: Connection, happened: Sequence[Event], at: datetime) -> Appended | None:
     """Append events, recorded ``at`` this instant; returns those that were new, since one of each id is kept."""
-    texts = codec.Texts() if texts is None else texts
     new = _new(connection, happened) if happened else []
     if not new:
         return None
     first, version = _positions(connection, len(new)), versions.drawn()
     recorded_at = milliseconds(at)
-    rows = (_event_row(position, one, recorded_at, texts, version) for position, one in enumerate(new, start=first))
+    rows = (_event_row(position, one, recorded_at, version) for position, one in enumerate(new, start=first))
     many.insert(connection, events, rows)
-    return Appended(first, new, texts, version)
+    return Appended(first, new, version)
 
 
 def _positions(connection: Connection, count: int) -> int:
@@ -69,7 +66,7 @@ def _there(dialect: str) -> Select[Any]:
     return select(events.c.id, events.c.org).where(many.among(dialect, events.c.id))
 
 
-def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts, version: int) -> many.Row:
+def _event_row(position: int, event: Event, recorded_at: int, version: int) -> many.Row:
     return (
         position,
         event.id,
@@ -79,6 +76,6 @@ def _event_row(position: int, event: Event, recorded_at: int, texts: codec.Texts
         event.key,
         milliseconds(event.time),
         recorded_at,
-        codec.dump_event(event, texts.of(event.record)),
+        codec.dump_event(event),
         version,
     )

@@ -7,48 +7,17 @@ be read on its way through.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import orjson
 
+from salesforce_poller.fields import Unread, pack
 from salesforce_poller.model import Alert, Event, Fields, Gap, Kind
 
 _KINDS = {kind.value: kind for kind in Kind}
 _instant = datetime.fromisoformat
 _written = functools.lru_cache(maxsize=1024)(datetime.isoformat)  # the events of a page have few instants
-
-
-class Unread(Mapping[str, Any]):
-    """A record's fields as they are stored, read when somebody looks."""
-
-    __slots__ = ("_read", "text")
-
-    def __init__(self, text: bytes | str) -> None:
-        #: JSON; as bytes where it was written just now.
-        self.text = text
-        self._read: Fields | None = None
-
-    def fields(self) -> Fields:
-        """Return them as they are when an event is read in full."""
-        if self._read is None:
-            self._read = orjson.loads(self.text)
-        return self._read
-
-    def __getitem__(self, name: str) -> Any:
-        return self.fields()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.fields())
-
-    def __len__(self) -> int:
-        return len(self.fields())
-
-
-def packed(fields: Fields) -> Unread:
-    """Write a record's fields, for whoever stores them: as text they take half the memory."""
-    return Unread(compact(orjson.dumps(fields, default=as_it_stands)))
 
 
 def compact(written: bytes) -> bytes:
@@ -63,8 +32,8 @@ def as_it_stands(value: Any) -> orjson.Fragment:
     raise TypeError(f"{type(value).__name__} is nothing that an event is made of")
 
 
-def dump_event(event: Event, fields: bytes | None) -> bytes:
-    """Write an event; ``fields`` is its record's, written by :class:`Texts`."""
+def dump_event(event: Event) -> bytes:
+    """Write an event."""
     head = {
         "id": event.id,
         "kind": str(event.kind),
@@ -81,14 +50,14 @@ def dump_event(event: Event, fields: bytes | None) -> bytes:
         "gap": event.gap,
         "alert": event.alert,
     }
-    written = orjson.dumps(head)
+    written, fields = orjson.dumps(head), text_of(event.record)
     return written if fields is None else b"%b\n%b" % (written, fields)
 
 
 def load_event(body: str) -> Event:
     """Read an event."""
     head, _, fields = body.partition("\n")
-    return _event(head, load_fields(fields or None))
+    return _event(head, orjson.loads(fields) if fields else None)
 
 
 def glance(body: str) -> Event:
@@ -119,8 +88,8 @@ def _event(head: str, record: Fields | None) -> Event:
     )
 
 
-def as_read(event: Event, fields: bytes | None) -> Event:
-    """Return an event as :func:`glance` finds it once it is written, with ``fields`` as its record's text."""
+def as_read(event: Event) -> Event:
+    """Return an event as :func:`glance` finds it once it is written."""
     previous = event.previous
     if type(event.record) is Unread and event.changed is None and previous is None:
         return event
@@ -133,7 +102,7 @@ def as_read(event: Event, fields: bytes | None) -> Event:
         event.record_id,
         event.time,
         event.observed_at,
-        None if fields is None else Unread(fields),
+        load_fields(text_of(event.record)),
         None if event.changed is None else tuple(event.changed),
         # Values of any type; JSON knows fewer of them.
         None if previous is None else orjson.loads(orjson.dumps(previous)),
@@ -144,25 +113,13 @@ def as_read(event: Event, fields: bytes | None) -> Event:
     )
 
 
-class Texts:
-    """What fields were written as, once for all who write the same ones: a page's events and its sightings."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Fields, bytes]] = {}
-
-    def of(self, fields: Fields | None) -> bytes | None:
-        """Write a record's fields (JSON, UTF-8), or say how they were written; null stays null."""
-        if fields is None:
-            return None
-        if isinstance(fields, Unread):
-            return fields.text.encode() if isinstance(fields.text, str) else fields.text
-        if known := self._known.get(id(fields)):
-            return known[1]
-        text = compact(orjson.dumps(fields, default=as_it_stands))
-        self._known[id(fields)] = fields, text  # kept with it, so that nothing else can have its place in memory
-        return text
+def text_of(fields: Fields | None) -> bytes | None:
+    """Write a record's fields (JSON, UTF-8), or say how they were written; null stays null."""
+    if fields is None:
+        return None
+    return fields.as_bytes() if type(fields) is Unread else pack(fields).as_bytes()
 
 
-def load_fields(text: str | None) -> Fields | None:
-    """Read a record's fields."""
-    return None if text is None else orjson.loads(text)
+def load_fields(text: bytes | str | None) -> Unread | None:
+    """Return a record's fields, which are read when somebody looks."""
+    return None if text is None else Unread(text)

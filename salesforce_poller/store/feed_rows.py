@@ -63,7 +63,7 @@ def sighting_of(row: Row[Any]) -> Sighting:
     return Sighting(row.record_id, row.stamp, row.digest, row.deleted, row.merged_into, codec.load_fields(row.fields))
 
 
-def sighting_row(feed_id: int, seen: Sighting, texts: codec.Texts) -> many.Row:
+def sighting_row(feed_id: int, seen: Sighting) -> many.Row:
     """Return a whole row, as ``many.py`` takes it."""
-    stamp, fields = milliseconds(seen.stamp), texts.of(seen.fields)
+    stamp, fields = milliseconds(seen.stamp), codec.text_of(seen.fields)
     return feed_id, seen.record_id, stamp, seen.digest, seen.deleted, seen.merged_into, fields

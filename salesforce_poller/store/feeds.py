@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts, Scope, StoreWentBack
 from salesforce_poller.model import Event, Sighting, Watermarks
-from salesforce_poller.store import appending, codec, many, troubles, versions
+from salesforce_poller.store import appending, many, troubles, versions
 from salesforce_poller.store.bells import Bell
 from salesforce_poller.store.database import Database
 from salesforce_poller.store.described import Described
@@ -132,9 +132,9 @@ class Feeds:
         feed_id = self._ids.get((org, object_name))
 
         def take_in(connection: Connection) -> int:
-            texts, feed = codec.Texts(), self._save_marks(connection, (org, object_name), marks, at, step)
-            _save_sightings(connection, feed, sightings, texts)
-            added = appending.append(connection, events, at, texts)
+            feed = self._save_marks(connection, (org, object_name), marks, at, step)
+            _save_sightings(connection, feed, sightings)
+            added = appending.append(connection, events, at)
             if added is None:
                 return 0
             self._database.appended(connection, added)
@@ -341,9 +341,9 @@ async def _note(connection: AsyncConnection, org: str, object_name: str, **value
     await connection.execute(update(feeds).where(feeds.c.org == org, feeds.c.object == object_name).values(**values))
 
 
-def _save_sightings(connection: Connection, feed_id: int, seen: Sequence[Sighting], texts: codec.Texts) -> None:
+def _save_sightings(connection: Connection, feed_id: int, seen: Sequence[Sighting]) -> None:
     kept = ("stamp", "digest", "deleted", "merged_into", "fields")
-    rows = (sighting_row(feed_id, one, texts) for one in seen)
+    rows = (sighting_row(feed_id, one) for one in seen)
     many.insert(connection, sightings, rows, key=("feed_id", "record_id"), change=kept)
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from salesforce_poller.fields import Unread
 from salesforce_poller.model import Delivery, Event
 from salesforce_poller.store import codec
 
@@ -23,8 +24,6 @@ class Appended:
 
     first: int
     events: Sequence[Event]
-    #: What their fields were written as.
-    texts: codec.Texts
     #: Names the transaction; see ``versions.py``.
     version: int
 
@@ -52,7 +51,7 @@ class Fresh:
         if appended.first != self._first + len(self._events):
             self.clear()
             self._first = appended.first
-        new = [codec.as_read(event, appended.texts.of(event.record)) for event in appended.events]
+        new = [codec.as_read(event) for event in appended.events]
         self._events += new
         self._versions += [appended.version] * len(new)
         self._sizes += map(_size, new)
@@ -93,5 +92,5 @@ class Fresh:
 
 def _size(event: Event) -> int:
     """Say how much an event is; its previous values are as many as the present ones at most."""
-    fields = sys.getsizeof(event.record.text) if isinstance(event.record, codec.Unread) else 0
+    fields = sys.getsizeof(event.record.text) if isinstance(event.record, Unread) else 0
     return fields if event.previous is None else 2 * fields

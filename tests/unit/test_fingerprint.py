@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from polling_builders import a_lead
 
+from salesforce_poller.fields import QUIET
 from salesforce_poller.polling import fingerprint
 from salesforce_poller.polling.fingerprint import MISSING
 
@@ -41,7 +42,7 @@ class TestDigest:
 
     def test_stamps_and_looks_do_not_count(self) -> None:
         """They differ whenever anything happens, and when nothing does."""
-        noisy = a_lead(**dict.fromkeys(fingerprint.QUIET, "whatever"))
+        noisy = a_lead(**dict.fromkeys(QUIET, "whatever"))
         assert fingerprint.digest(noisy) == fingerprint.digest(a_lead())
 
     def test_what_was_seen_earlier_in_the_same_second_counts(self) -> None:
@@ -115,8 +116,8 @@ def test_a_path_the_past_does_not_know_is_an_addition_and_no_difference() -> Non
 
 def test_quiet_columns_never_differ() -> None:
     """The stamps of a change are not the change."""
-    before, after = dict.fromkeys(fingerprint.QUIET, "a"), dict.fromkeys(fingerprint.QUIET, "b")
-    assert list(fingerprint.differences(before, after, sorted(fingerprint.QUIET))) == []
+    before, after = dict.fromkeys(QUIET, "a"), dict.fromkeys(QUIET, "b")
+    assert list(fingerprint.differences(before, after, sorted(QUIET))) == []
 
 
 def test_a_parents_stamp_is_somebodys_field() -> None:

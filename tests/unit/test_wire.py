@@ -1,6 +1,7 @@
 """salesforce/wire.py: answers deciphered; bad ones are in test_troubles.py."""
 
 import functools
+import json
 import re
 from typing import Any
 
@@ -97,6 +98,20 @@ class TestReading:
         assert (len(last.records), last.next_url) == (1, None)
         assert (len(more.records), more.next_url) == (0, "/next")
 
+    def test_a_following_page_is_read_as_it_came(self) -> None:
+        """The same as the first one, which may have come among other answers."""
+        row = a_row(IsDeleted=True, MasterRecordId=OTHER_LEAD, Name='Zoë "Z" Müller')
+        answer = {"totalSize": 5, "done": False, "records": [row], "nextRecordsUrl": "/next"}
+        page = wire.read_following_page(json.dumps(answer).encode(), WINDOW)
+        assert page == wire.read_page(answer, WINDOW)
+        assert (len(page.records), page.next_url) == (1, "/next")
+
+    def test_a_following_page_that_is_no_json_is_a_bad_moment(self) -> None:
+        """Cut off, empty, a web page."""
+        for body, why in ((b'{"done": true, "rec', "cut off"), (b"", "empty"), (b"<html>", "a web page")):
+            with pytest.raises(TryLater, match=why):
+                wire.read_following_page(body, WINDOW)
+
     def test_the_delete_log_is_read(self) -> None:
         """Ids with their dates, and how far it reaches either way."""
         log = wire.read_deleted(
@@ -158,6 +173,8 @@ class TestReading:
         one_part = functools.partial(wire.read_parts, count=1)
         with pytest.raises(TryLater, match=why):
             wire.read_page(answer, WINDOW)
+        with pytest.raises(TryLater, match=why):
+            wire.read_following_page(json.dumps(answer).encode(), WINDOW)
         for read in (wire.read_deleted, wire.read_updated, one_part, wire.read_organization_id):
             with pytest.raises(TryLater, match=why):
                 read(answer)
