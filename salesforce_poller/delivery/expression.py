@@ -15,14 +15,14 @@ from cel_expr_python.ext import ext_strings
 
 from salesforce_poller.delivery import envelope
 from salesforce_poller.errors import capped
-from salesforce_poller.model import Delivery, Event, Fields
+from salesforce_poller.model import Event, Fields
 
 #: What ``event.NAME`` is, of which type, and where it is taken from. DYN is what may be null.
 _EVENT: dict[str, tuple[cel.Type, Callable[[Event], Any]]] = {
     "id": (cel.Type.STRING, lambda event: event.id),
     "source": (cel.Type.STRING, lambda event: event.source),
-    "type": (cel.Type.STRING, lambda event: envelope.cloudevent(Delivery("", 0, event))["type"]),
-    "subject": (cel.Type.STRING, lambda event: envelope.cloudevent(Delivery("", 0, event))["subject"]),
+    "type": (cel.Type.STRING, envelope.type_of),
+    "subject": (cel.Type.STRING, envelope.subject_of),
     "time": (cel.Type.TIMESTAMP, lambda event: event.time),
     "org": (cel.Type.STRING, lambda event: event.org),
     "object": (cel.Type.STRING, lambda event: event.object),

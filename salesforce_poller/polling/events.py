@@ -12,6 +12,9 @@ from salesforce_poller.model import Event, Gap, Kind, Record, Sighting
 from salesforce_poller.polling import diff, fingerprint
 from salesforce_poller.polling.diff import Change
 
+#: Between parts that have none in them.
+_NUL = "\0"
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -99,7 +102,7 @@ def event_id(origin: Origin, change: Change, record_id: str, content: str) -> st
     index holds them, ours and those of consumers, so that a page of rows touches few of its leaves.
     """
     seconds, time = _written(change.time)
-    whole = f"{origin.organization_id}\0{record_id}\0{change.kind}\0{time}\0{content}"  # in none of which is a NUL
+    whole = _NUL.join((origin.organization_id, record_id, change.kind, time, content))
     return seconds + blake2b(whole.encode(), digest_size=12).hexdigest()
 
 

@@ -145,7 +145,7 @@ async def test_the_subject_says_whose_event_it_is(server: Server, name: str) -> 
 async def test_an_event_sent_twice_is_stored_once_and_a_replay_once_more(server: Server, name: str) -> None:
     """Within the stream's duplicate window, by the event's id."""
     a_stream(server, name, name)
-    replay = Dressed({**dressed().attributes, "replay": True}, dressed().body)
+    replay = dressed(replay=True)
     for event in (dressed(), dressed(), replay, replay):
         [receipt] = await sent(a_nats(server.port, subject=name), event)
         assert receipt.verdict is Verdict.ACCEPTED

@@ -265,7 +265,7 @@ async def test_repeats_are_dropped_by_servers_that_can(version: str, drops: bool
     """IDMP, from 8.6 on: the event's id in the server's own field. A replay is to pass, and retries of it are not."""
     redis, port = Scripted(version), free_port()
     async with await asyncio.start_server(redis.serve, "127.0.0.1", port):
-        replay = Dressed({**dressed().attributes, "replay": True}, dressed().body)
+        replay = dressed(replay=True)
         receipts = [await sent(a_redis(port), event) for event in (dressed(), replay)]
     assert [one.verdict for [one] in receipts] == [Verdict.ACCEPTED] * 2
     added = [words[2:5] for words in redis.heard if words[0] == b"XADD"]
