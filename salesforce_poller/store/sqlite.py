@@ -189,6 +189,12 @@ def _engines(path: Path, *, begin: str, kept: int) -> tuple[AsyncEngine, Engine]
             connection.close()  # it is not the pool's yet, and would keep its thread
             raise
 
+    @event.listens_for(plain, "connect")
+    def _undo_in_memory(connection: Any, _record: Any) -> None:
+        # A statement of many rows keeps each page as it was, in case that it fails; in a file if nobody says otherwise,
+        # as many bytes again as the rows. Not where the schema is changed: that sorts whole tables.
+        connection.execute("PRAGMA temp_store=MEMORY")
+
     @event.listens_for(engine.sync_engine, "invalidate")
     def _undo(connection: Any, _record: Any, _error: BaseException | None) -> None:
         # Whoever was called away in the middle of a transaction leaves a look at the tables open, which keeps the
