@@ -47,6 +47,12 @@ class Owed:
             return delivery.event.key
         return delivery.position if self.ordering is Ordering.NONE else ""
 
+    def unhindered(self) -> list[Delivery]:
+        """Return what may be sent in this round, in order, where nothing can hold anything up; else nothing."""
+        if self.due or self.blocked or self.refused:
+            return []
+        return [each for each in self.fresh if each.position not in self.unwanted] if self.unwanted else [*self.fresh]
+
     def fresh_lanes(self) -> dict[Lane, list[Delivery]]:
         """Return what may be sent of the fresh events, by lane."""
         return self._lanes(self.fresh, set(self.blocked))
@@ -99,8 +105,12 @@ class Round:
         self._strict = owed.ordering is Ordering.STRICT
         #: Whether what failed before is sent alone, so that a bad one in a batch does not fail the others again.
         self._alone = alone
-        self._lanes = _probes(owed, rng) if self.probing else owed.lanes()
-        self._ready = sorted((lane[0].position, key) for key, lane in self._lanes.items())  # a sorted list is a heap
+        #: Everything, where it need not be laid out in lanes as long as it can be sent at once: nothing waits then.
+        self._whole = [] if self.probing or self._strict else owed.unhindered()
+        self._lanes: dict[Lane, list[Delivery]] = {}
+        self._ready: list[tuple[int, Lane]] = []
+        if not self._whole:
+            self._lay_out(_probes(owed, rng) if self.probing else owed.lanes())
         self._failures: dict[int, Receipt] = dict(owed.refused)
         #: Whether the sink failed on a probe, or on an event that had failed before.
         self._in_vain = False
@@ -115,6 +125,11 @@ class Round:
         if self._over:
             return taken
         limit = 1 if self._strict else limit
+        if whole := self._whole:
+            self._whole = []
+            if len(whole) <= limit:
+                return whole
+            self._lay_out(self._owed.lanes())
         if not self._alone and 1 < len(self._ready) <= limit and self._count_ready() <= limit:
             return self._take_all()
         while self._ready and len(taken) < limit:
@@ -131,6 +146,10 @@ class Round:
             self._ready = [entry for entry in self._ready if entry[1] not in busy]
             heapq.heapify(self._ready)
         return taken
+
+    def _lay_out(self, lanes: dict[Lane, list[Delivery]]) -> None:
+        self._lanes = lanes
+        self._ready = sorted((lane[0].position, key) for key, lane in lanes.items())  # a sorted list is a heap
 
     def _count_ready(self) -> int:
         return sum(len(self._lanes[key]) for _, key in self._ready)
@@ -150,6 +169,8 @@ class Round:
             self._answer_each(sent, receipts, now)
             return
         self.accepted.update(map(_position, sent))
+        if not self._lanes:
+            return
         for lane in dict.fromkeys(map(self._owed.lane_of, sent)):
             self._make_ready(lane)
 
@@ -227,7 +248,7 @@ class Round:
         return bool(self._state.paused) or self.breaker.is_open is not self.probing
 
     def _make_ready(self, key: Lane) -> None:
-        if lane := self._lanes[key]:
+        if lane := self._lanes.get(key):  # there are none where everything was sent at once
             heapq.heappush(self._ready, (lane[0].position, key))
 
     def _note_failure(self, delivery: Delivery, receipt: Receipt, now: datetime) -> None:
@@ -263,7 +284,7 @@ class Round:
         positions = [delivery.position for delivery in self._owed.fresh]
         if self._strict:
             return self._first_not_settled(positions)
-        if not (self._ready or self.probing or self._is_down):
+        if not (self._whole or self._ready or self.probing or self._is_down):
             return max(positions, default=self._state.cursor)
         reached = max(self.accepted.intersection(positions), default=self._state.cursor)
         cursor = self._state.cursor
