@@ -4,11 +4,13 @@
 
 prints its address as JSON and ends when its standard input does. So many leads changed while nobody looked: every query
 brings all of them, oldest change first, 2,000 a page. A page is a template in which only the number in the ids and the
-minute of the stamps are written anew, so that a million records take no more memory than ten thousand. Beside queries
-it knows what the three readers of ``backlog.py`` ask before: a token, descriptions, limits, the logs of changes.
+minute of the stamps are written anew. Who accepts gzip is sent it, as by Salesforce; pages are compressed beforehand.
+Beside queries it knows what the three readers of ``backlog.py`` ask before: a token, descriptions, limits, the logs of
+changes.
 """
 
 import asyncio
+import gzip
 import json
 import re
 import sys
@@ -31,6 +33,7 @@ _USER = "0050g0000CannedAQA"
 #: What is written anew in every page; both as long as what takes their place.
 _PAGE, _MINUTE = b"@@PAGE", b"@@@@@@@MINUTE@@@"
 _ZONE = ".000+0000"
+_ACCEPTS_GZIP = re.compile(rb"(?i)\r\naccept-encoding:[^\r]*gzip")
 _LOCATOR = re.compile(r"/query/01g5g0000CannedAQA-(\d+)$")
 
 #: The columns of a lead, each with its type: 29 of them, 1 KB as JSON. They come in the order in which the daemon asks
@@ -101,8 +104,10 @@ class Pages:
         self.begin = newest.replace(second=0, microsecond=0) - timedelta(minutes=-(-records // ROWS))
         self._rows = [_row(number) for number in range(ROWS)]
         self._whole = b",".join(self._rows)
+        #: Those that a locator names, compressed.
+        self.packed = {start: gzip.compress(self.page(start), 1) for start in range(ROWS, records, ROWS)}
 
-    def page(self, start: int, version: str) -> bytes:
+    def page(self, start: int) -> bytes:
         """Return the page from record ``start`` on."""
         number, rest = start // ROWS, self.records - start
         rows = self._whole if rest >= ROWS else b",".join(self._rows[:rest])
@@ -110,7 +115,7 @@ class Pages:
         rows = rows.replace(_PAGE, b"%06d" % number).replace(_MINUTE, minute)
         head = f'{{"totalSize":{self.records},"done":{"false" if rest > ROWS else "true"},'
         if rest > ROWS:
-            head += f'"nextRecordsUrl":"/services/data/{version}/query/01g5g0000CannedAQA-{start + ROWS}",'
+            head += f'"nextRecordsUrl":"/services/data/v66.0/query/01g5g0000CannedAQA-{start + ROWS}",'
         return b'%b"records":[%b]}' % (head.encode(), rows)
 
 
@@ -140,6 +145,11 @@ class Org:
         self._url = url
         self._pages = pages
 
+    def packed(self, target: str, body: bytes) -> bytes:
+        """Answer a request as :meth:`answer`, compressed."""
+        ready = self._pages.packed.get(int(found[1])) if (found := _LOCATOR.search(target)) else None
+        return ready or gzip.compress(self.answer(target, body), 1)
+
     def answer(self, target: str, body: bytes) -> bytes:
         """Answer a request. Raises LookupError for what nobody should ask."""
         path = urlsplit(target).path.rstrip("/")
@@ -153,11 +163,11 @@ class Org:
                     "issued_at": "0",
                 }
             )
-        _, _, _, version, what = path.split("/", 4)
+        what = path.split("/", 4)[4]
         if what in ("query", "queryAll"):
-            return self._pages.page(0, version)
+            return self._pages.page(0)
         if found := _LOCATOR.search(path):
-            return self._pages.page(int(found[1]), version)
+            return self._pages.page(int(found[1]))
         if what == "composite":
             return self._composite(json.loads(body))
         return _json(self._small(what))
@@ -196,13 +206,16 @@ async def _serve(org: Org, reader: asyncio.StreamReader, writer: asyncio.StreamW
             _, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
             length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
             body = await reader.readexactly(int(length[1])) if length else b""
+            packed = _ACCEPTS_GZIP.search(head) is not None
             status, answer = "200 OK", b""
             try:
-                answer = org.answer(target, body)
+                answer = org.packed(target, body) if packed else org.answer(target, body)
             except (LookupError, ValueError):
+                packed = False
                 status, answer = "404 Not Found", b'[{"errorCode":"NOT_FOUND","message":"not in the can"}]'
             date = format_datetime(SystemClock().now().astimezone(UTC), usegmt=True)
             lines = f"HTTP/1.1 {status}\r\nContent-Type: application/json;charset=UTF-8\r\nDate: {date}\r\n"
+            lines += "Content-Encoding: gzip\r\n" if packed else ""
             lines += f"Sforce-Limit-Info: api-usage=1000/100000\r\nContent-Length: {len(answer)}\r\n\r\n"
             writer.write(lines.encode())
             writer.write(answer)
