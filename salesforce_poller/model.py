@@ -3,10 +3,9 @@
 What we ask for, what the org returned, what changed, what we owe and what the sink said. Beside them their small
 companions: Watermarks (how far a feed is read), Sighting (what a record looked like last time), Gap (what may have
 been missed), Alert (what is wrong with a sink), Duty and Lease (what a process works for). All are frozen values on the
-ground floor: every room may know them, they know ``errors.py`` and ``value.py`` only; ``app.py`` draws their path.
+ground floor: every room may know them, they know the files beside them only; ``app.py`` draws their path.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from salesforce_poller.errors import NOTHING_KNOWN, Facts
+from salesforce_poller.spread import LAGS, SENDS, Spread
 from salesforce_poller.value import value
 
 #: The columns of a record by name, nested where the REST API nests them; values are passed on as Salesforce sent them.
@@ -39,6 +39,8 @@ class Kind(StrEnum):
     GAP = "gap"
     #: Not about an org at all: a sink was switched off, or gives events up. Only for sinks that ask for it.
     ALERT = "alert"
+
+    __hash__ = str.__hash__  # an enumeration's own is Python, and events are counted by kind
 
 
 class Ordering(StrEnum):
@@ -286,35 +288,6 @@ class SinkState:
     last_error: str = ""
     #: Machine time (UTC) since which the whole sink is taken to be down; None when it is not.
     down_since: datetime | None = None
-
-
-#: Seconds by which changes are late, and those that a send to a sink takes, as metrics count them.
-LAGS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
-SENDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-@dataclass(slots=True)
-class Spread:
-    """How many values were at most each bound, but above the one before; the last count is of those above them all."""
-
-    bounds: tuple[float, ...]
-    counts: list[int] = field(default_factory=list)
-    #: The sum of all values.
-    total: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.counts = self.counts or [0] * (len(self.bounds) + 1)
-
-    def add(self, value: float, times: int = 1) -> None:
-        """Count a value; one below zero, as clocks that differ bring about, is none: sums of metrics never go down."""
-        value = max(0.0, value)
-        self.counts[bisect_left(self.bounds, value)] += times
-        self.total += value * times
-
-    def add_all(self, other: "Spread") -> None:
-        """Count what another one with the same bounds has counted."""
-        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
 
 
 @dataclass(frozen=True, slots=True)

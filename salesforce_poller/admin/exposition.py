@@ -10,7 +10,7 @@ from itertools import accumulate, chain
 
 from salesforce_poller.admin.meters import Meter
 from salesforce_poller.admin.tally import Labels
-from salesforce_poller.model import Spread
+from salesforce_poller.spread import Spread
 
 #: Values of a metric by its labels: numbers, or spreads for histograms and summaries.
 Values = Sequence[tuple[Labels, float]]

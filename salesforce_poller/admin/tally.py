@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from salesforce_poller.model import LAGS, SENDS, DispatchReport, Kind, PollFailure, PollReport, Spread
+from salesforce_poller.model import DispatchReport, Kind, PollFailure, PollReport
+from salesforce_poller.spread import LAGS, SENDS, Spread
 
 #: Values of a metric's labels, in their order.
 Labels = tuple[str, ...]

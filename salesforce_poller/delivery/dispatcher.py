@@ -20,17 +20,9 @@ from salesforce_poller.delivery.company import Company
 from salesforce_poller.delivery.projection import Projection
 from salesforce_poller.delivery.round import Closing, Owed, Round
 from salesforce_poller.errors import SinkForgotten, StoreError, StoreWentBack
-from salesforce_poller.model import (
-    SENDS,
-    Delivery,
-    DispatchReport,
-    Ordering,
-    Parked,
-    Receipt,
-    Spread,
-    Verdict,
-)
+from salesforce_poller.model import Delivery, DispatchReport, Ordering, Parked, Receipt, Verdict
 from salesforce_poller.sinks.base import Sink, SinkSettings
+from salesforce_poller.spread import SENDS, Spread
 from salesforce_poller.store.outbox import Outbox, Standing
 from salesforce_poller.store.versions import Step
 

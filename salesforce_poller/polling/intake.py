@@ -8,19 +8,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import Stopped, StoreError, StoreWentBack
-from salesforce_poller.model import LAGS, Event, Gap, Kind, PollReport, Record, Sighting, Spread, Watermarks
+from salesforce_poller.model import Event, Gap, Kind, PollReport, Record, Sighting, Watermarks
 from salesforce_poller.polling import diff, events, plan
 from salesforce_poller.polling.schema import Schema
 from salesforce_poller.polling.settings import FeedSettings
 from salesforce_poller.salesforce.questions import Questions
+from salesforce_poller.spread import LAGS, Spread
 from salesforce_poller.store.feeds import Feeds
 from salesforce_poller.store.versions import NEVER, Step
 
 #: What says nothing about how late a change was read.
 _NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
+_KIND_AND_TIMES = attrgetter("kind", "observed_at", "time")
 #: Rows that are thought about before others have their turn: a few milliseconds.
 _AT_ONCE = 100
 
@@ -289,8 +292,11 @@ class Intake:
             self._committed, self._version = marks, step.becomes
             self._possible = frozenset({step.becomes})
             self._started_at = self._started_at or (marks.started_at if marks.primed else None)
-        self._kinds.update(event.kind.value for event in happened)
-        self._note_delays(happened)
+        # A page is read at one instant, and its changes are of few kinds and stamped at few.
+        alike = Counter(map(_KIND_AND_TIMES, happened))
+        for (kind, _, _), count in alike.items():
+            self._kinds[kind.value] += count
+        self._note_delays(alike)
         if self._stop.is_set():
             raise Stopped
 
@@ -298,18 +304,13 @@ class Intake:
         org, at = self._org.name, self._clock.now()
         await self._store.commit_page(org, self._object, events=happened, sightings=seen, marks=marks, at=at, step=step)
 
-    def _note_delays(self, happened: Sequence[Event]) -> None:
+    def _note_delays(self, alike: Mapping[tuple[Kind, datetime, datetime], int]) -> None:
         """Count how long changes took to be read; not those that a feed reads of its past, or long after."""
         if self._began is None:
             return
-        settled = self._began.settled_through
-        lags = Counter(
-            (event.observed_at, event.time)
-            for event in happened
-            if event.time >= settled and event.kind not in _NO_CHANGE
-        )
-        for (observed_at, time), count in lags.items():  # a page is read at one instant, and stamped at few
-            self._delays.add((observed_at - time).total_seconds(), count)
+        for (kind, observed_at, time), count in alike.items():
+            if time >= self._began.settled_through and kind not in _NO_CHANGE:
+                self._delays.add((observed_at - time).total_seconds(), count)
 
     def _note_late(self, news: Sequence[Sighting], observed_at: datetime) -> None:
         """Count the rows that no poll would have found: their stamps lie where polls have looked before this turn.

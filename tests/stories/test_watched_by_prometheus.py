@@ -19,7 +19,8 @@ from salesforce_poller.admin import server
 from salesforce_poller.admin.guard import Guard
 from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import StoreError, TryLater
-from salesforce_poller.model import PollReport, Spread, Watermarks
+from salesforce_poller.model import PollReport, Watermarks
+from salesforce_poller.spread import Spread
 from salesforce_poller.store.lock import holder_of
 from salesforce_poller.store.sqlite import SqliteFile
 

@@ -16,7 +16,8 @@ from salesforce_poller.admin.lookout import FRESH, Lookout, OrgNow, Running
 from salesforce_poller.admin.metrics import Metrics
 from salesforce_poller.admin.tally import Tally
 from salesforce_poller.errors import StoreError
-from salesforce_poller.model import DispatchReport, PollFailure, PollReport, Spread
+from salesforce_poller.model import DispatchReport, PollFailure, PollReport
+from salesforce_poller.spread import Spread
 from salesforce_poller.store.survey import FeedStanding, SinkStanding, Survey, Surveys
 
 MINUTE = timedelta(minutes=1)
