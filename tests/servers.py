@@ -291,7 +291,7 @@ def _end(family: Sequence[int]) -> None:
                 held.callback(os.close, ends[-1])
                 os.kill(pid, signal.SIGKILL)
         for end in ends:
-            select.select([end], [], [], _GONE)
+            assert select.select([end], [], [], _GONE)[0], "a killed process does not end"
 
 
 def _redis_answers(line: socket.socket) -> bool:

@@ -205,7 +205,7 @@ def read_records(results: Results, window: Window, types: Types) -> list[Record]
         raise JobLost(f"the job was created without {', '.join(missing)}")
     try:
         readers = [_Cell.of(path, places, types) for path in window.select]
-        return list(wire.read_records((_nested(row, readers) for row in rows), window))
+        return wire.read_records((_nested(row, readers) for row in rows), window)
     except (LookupError, TypeError, ValueError) as exc:
         raise BulkRefused(f"a value is not what its field's type promises: {capped(str(exc))}") from exc
 

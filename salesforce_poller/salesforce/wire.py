@@ -72,7 +72,7 @@ def expected_shape() -> Iterator[None]:
     """Say TryLater of an answer of another shape: a bad moment (a proxy, a maintenance page), not a defect of ours."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as exc:
         said = f"the answer is not what was asked for ({type(exc).__name__}: {capped(str(exc))})"
         raise TryLater(said, facts=troubles.our_facts("ODD_ANSWER")) from exc
 
@@ -80,7 +80,10 @@ def expected_shape() -> Iterator[None]:
 @expected_shape()
 def read_page(answer: Any, window: Window) -> Page:
     """Read one page of a query's answer."""
-    return Page(read_records(answer["records"], window), None if answer["done"] else answer["nextRecordsUrl"])
+    found = answer["records"]
+    if not isinstance(found, list):
+        raise TypeError("records")
+    return Page(read_records(found, window) if found else [], _following(answer["done"], answer.get("nextRecordsUrl")))
 
 
 def read_following_page(body: bytes, window: Window) -> Page:
@@ -89,17 +92,23 @@ def read_following_page(body: bytes, window: Window) -> Page:
         answer = _page_of(body)
     except msgspec.ValidationError:
         return read_page(decode(body), window)  # which says what is wrong
-    except msgspec.DecodeError as exc:
+    except (ValueError, RecursionError) as exc:
         raise _not_json(body) from exc
     with expected_shape():
-        if not answer.done and not answer.nextRecordsUrl:
-            raise LookupError("nextRecordsUrl")
-        return Page(rows.of(window).read(answer.records), answer.nextRecordsUrl if not answer.done else None)
+        found = rows.of(window).read_long(answer.records) if answer.records else []
+        return Page(found, _following(answer.done, answer.nextRecordsUrl))
 
 
 def read_records(values: Iterable[dict[str, Any]], window: Window) -> list[Record]:
     """Turn rows into Records: our bookkeeping columns beside the visible ones."""
     return rows.of(window).read(values)
+
+
+def _following(done: Any, next_url: str | None) -> str | None:
+    """Return the next page's address; None behind the last one, which only ``done`` tells."""
+    if not done and not next_url:
+        raise LookupError("nextRecordsUrl")
+    return None if done else next_url
 
 
 class _Answer(msgspec.Struct):

@@ -14,9 +14,9 @@ from salesforce_poller.fields import Unread
 from salesforce_poller.model import Delivery, Event
 from salesforce_poller.store import codec
 
-#: How many are kept: four pages, since whoever delivers is now and then a page late, and would not catch up any more if
-#: that page had to be read from the disk again; and how many bytes of their fields.
-_MOST, _BYTES = 8_000, 6_000_000
+#: How many are kept: three pages, since whoever delivers is now and then a page late, and would not catch up any more
+#: if it had to read that page from the disk; and how many bytes of their fields.
+_MOST, _BYTES = 6_000, 4_500_000
 
 
 @dataclass(frozen=True, slots=True)

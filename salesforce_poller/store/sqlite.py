@@ -5,6 +5,7 @@ is done in one go is done by plain connections, each in a thread of its own; the
 """
 
 import asyncio
+import functools
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
@@ -176,24 +177,10 @@ def _engines(path: Path, *, begin: str, kept: int) -> tuple[AsyncEngine, Engine]
         url, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE, hide_parameters=True
     )
 
-    @event.listens_for(plain, "connect")
-    @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        try:
-            connection.isolation_level = None  # we say BEGIN ourselves, below
-            cursor = connection.cursor()
-            for pragma in (*_PRAGMAS, f"cache_size=-{kept}"):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-        except BaseException:
-            connection.close()  # it is not the pool's yet, and would keep its thread
-            raise
-
-    @event.listens_for(plain, "connect")
-    def _undo_in_memory(connection: Any, _record: Any) -> None:
-        # A statement of many rows keeps each page as it was, in case that it fails; in a file if nobody says otherwise,
-        # as many bytes again as the rows. Not where the schema is changed: that sorts whole tables.
-        connection.execute("PRAGMA temp_store=MEMORY")
+    # A statement of many rows keeps each page as it was, in case that it fails; in a file if nobody says otherwise, as
+    # many bytes again as the rows. In memory, but not where the schema is changed: that sorts whole tables.
+    for each, more in ((plain, ("temp_store=MEMORY",)), (engine.sync_engine, ())):
+        event.listen(each, "connect", functools.partial(_prepare, pragmas=(*_PRAGMAS, f"cache_size=-{kept}", *more)))
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def _undo(connection: Any, _record: Any, _error: BaseException | None) -> None:
@@ -208,3 +195,16 @@ def _engines(path: Path, *, begin: str, kept: int) -> tuple[AsyncEngine, Engine]
         connection.exec_driver_sql(begin)
 
     return engine, plain
+
+
+def _prepare(connection: Any, _record: Any, *, pragmas: Sequence[str]) -> None:
+    """Set up a new connection."""
+    try:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        connection.close()  # it is not the pool's yet, and would keep its thread
+        raise

@@ -108,9 +108,22 @@ class TestReading:
 
     def test_a_following_page_that_is_no_json_is_a_bad_moment(self) -> None:
         """Cut off, empty, a web page."""
-        for body, why in ((b'{"done": true, "rec', "cut off"), (b"", "empty"), (b"<html>", "a web page")):
+        for body, why in (
+            (b'{"done": true, "rec', "cut off"),
+            (b"", "empty"),
+            (b"<html>", "a web page"),
+            (b'{"done": false, "records": [], "nextRecordsUrl": "\xff"}', "not JSON"),
+            (b'{"a":' + b"[" * 5_000, "not JSON"),
+        ):
             with pytest.raises(TryLater, match=why):
                 wire.read_following_page(body, WINDOW)
+
+    def test_a_row_that_is_no_row_is_a_bad_moment(self) -> None:
+        """Deeper than anybody nests, or not written in UTF-8."""
+        for value in (b"[" * 5_000 + b"]" * 5_000, b'"\xff"'):
+            row = b'{"Id": "00Q", "SystemModstamp": "2026-11-21T10:00:00.000+0000", "Name": %b}' % value
+            with pytest.raises(TryLater):
+                wire.read_following_page(b'{"done": true, "records": [%b]}' % row, WINDOW)
 
     def test_the_delete_log_is_read(self) -> None:
         """Ids with their dates, and how far it reaches either way."""
@@ -162,7 +175,8 @@ class TestReading:
         "answer",
         [None, [], {}, 5, "text", {"records": None, "done": True}, {"records": [None], "done": True},
          {"records": [{}], "done": True}, {"records": [{"Id": LEAD}], "done": True}, {"records": []},
-         {"records": [], "done": False}, {"records": ["text"], "done": True},
+         {"records": [], "done": False}, {"records": [], "done": False, "nextRecordsUrl": None},
+         {"records": {}, "done": True}, {"records": ["text"], "done": True},
          {"records": [a_row(SystemModstamp=None)], "done": True}, {"records": [a_row(CreatedDate="?")], "done": True},
          {"records": [a_row(SystemModstamp="2026-11-21")], "done": True}, {"compositeResponse": []},
          {"compositeResponse": [{}]}, {"deletedRecords": [{"id": LEAD}]}, {"latestDateCovered": 5}],
