@@ -35,8 +35,9 @@ class Rows:
         self._stamp_field = stamp_field
         #: What must not be written.
         self._hidden = [name for name in self._columns if name not in self._shown]
-        #: The fields that count.
-        self._loud = [name for name in self._shown if name not in QUIET]
+        #: The fields that count, each with how it begins. The first one that is there is found by these letters: what
+        #: stands before it is flat, and no text has them, since its quotes are escaped in JSON.
+        self._loud = [(name, encode(name) + b":") for name in self._shown if name not in QUIET]
 
     def read(self, rows: Iterable[Mapping[str, Any]]) -> list[Record]:
         """Turn values into records."""
@@ -60,16 +61,19 @@ class Rows:
         for name in self._hidden:
             setattr(row, name, msgspec.UNSET)
         text = encode(row)
-        # Salesforce leaves no column out, so that it is nearly always the first one.
-        first = next((name for name in self._loud if getattr(row, name) is not msgspec.UNSET), None)
-        return _record(bookkeeping, Unread(text, _loud_at(text, first)))
+        for name, begins in self._loud:  # Salesforce leaves no column out, so that it is nearly always the first one
+            if getattr(row, name) is not msgspec.UNSET:
+                return _record(bookkeeping, Unread(text, text.index(begins)))
+        return _record(bookkeeping, Unread(text, len(text)))
 
     def _of_values(self, row: Mapping[str, Any]) -> Record:
         shown = _chosen(row, self._shown)
         text = encode(shown)
-        first = next((name for name in self._loud if name in shown), None)
         bookkeeping = row[self._stamp_field], *(row.get(name) for name in _OURS)
-        return _record(bookkeeping, Unread(text, _loud_at(text, first)))
+        for name, begins in self._loud:
+            if name in shown:
+                return _record(bookkeeping, Unread(text, text.index(begins)))
+        return _record(bookkeeping, Unread(text, len(text)))
 
 
 def _record(bookkeeping: tuple[Any, ...], fields: Unread) -> Record:
@@ -85,14 +89,6 @@ def _record(bookkeeping: tuple[Any, ...], fields: Unread) -> Record:
         changed_by or None,
         fields,
     )
-
-
-def _loud_at(text: bytes, first: str | None) -> int:
-    """Find where the fields begin that count, of which this is the first one; at the end where there are none.
-
-    What stands before it is flat, and no text has the letters of its name with quotes: in JSON these are escaped.
-    """
-    return len(text) if first is None else text.index(encode(first) + b":")
 
 
 def of(window: Window) -> Rows:
