@@ -67,7 +67,7 @@ class Unread(Mapping[str, Any]):
 
 
 def place(name: str) -> tuple[int, str]:
-    """Sort names, or paths, as texts have them: what is quiet in its own order, then everything else by its letters."""
+    """Sort columns, or paths, as texts have them: what is quiet in its own order, then all others by their letters."""
     return _PLACES.get(name, len(QUIET)), name
 
 
@@ -85,7 +85,7 @@ def pack(fields: Mapping[str, Any]) -> Unread:
 
 
 def _in_order(value: Any) -> Any:
-    """Return the fields of parents in their order, too."""
+    """Return the fields of parents by their letters: all of them count."""
     if not isinstance(value, Mapping):
         return value
-    return {name: _in_order(value[name]) for name in sorted(value, key=place)}
+    return {name: _in_order(value[name]) for name in sorted(value)}

@@ -24,7 +24,7 @@ from salesforce_poller.store.versions import NEVER, Step
 #: What says nothing about how late a change was read.
 _NO_CHANGE = (Kind.SNAPSHOT, Kind.GAP)
 _KIND_AND_TIMES = attrgetter("kind", "observed_at", "time")
-#: Rows that are thought about before others have their turn: a few milliseconds.
+#: Rows that are thought about before others have their turn: a millisecond, more where their values are compared.
 _AT_ONCE = 100
 
 

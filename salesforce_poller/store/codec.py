@@ -6,6 +6,7 @@ dressed by ``delivery/envelope.py``, which takes the second line over as it stan
 be read on its way through.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -95,26 +96,15 @@ def _event(head: _Head, record: Fields | None) -> Event:
 
 def as_read(event: Event) -> Event:
     """Return an event as :func:`glance` finds it once it is written."""
-    previous = event.previous
-    if type(event.record) is Unread and event.changed is None and previous is None:
+    changed, previous = event.changed, event.previous
+    if type(event.record) is Unread and changed is None and previous is None:
         return event
-    return Event(  # in the order of its fields, which takes half as long as by their names
-        event.id,
-        event.kind,
-        event.org,
-        event.source,
-        event.object,
-        event.record_id,
-        event.time,
-        event.observed_at,
-        load_fields(text_of(event.record)),
-        None if event.changed is None else tuple(event.changed),
+    return replace(
+        event,
+        record=load_fields(text_of(event.record)),
+        changed=None if changed is None else tuple(changed),
         # Values of any type; JSON knows fewer of them.
-        None if previous is None else msgspec.json.decode(encode(previous)),
-        event.merged_into,
-        event.changed_by,
-        event.gap,
-        event.alert,
+        previous=None if previous is None else msgspec.json.decode(encode(previous)),
     )
 
 

@@ -20,7 +20,12 @@ _VALUES = (
 )
 _FIELDS = st.fixed_dictionaries({"Name": _VALUES, "A__c": _VALUES, "Zeta": _VALUES})
 _PARENTS = st.none() | st.fixed_dictionaries(
-    {"Name": _VALUES, "Manager": st.none() | st.fixed_dictionaries({"Email": _VALUES})}
+    {
+        "Name": _VALUES,
+        "Id": _VALUES,
+        "Alpha__c": _VALUES,
+        "Manager": st.none() | st.fixed_dictionaries({"Email": _VALUES}),
+    }
 )
 
 
@@ -28,7 +33,7 @@ _PARENTS = st.none() | st.fixed_dictionaries(
 def a_window_and_rows(draw: st.DrawFn) -> tuple[Window, list[dict[str, Any]], list[dict[str, Any]]]:
     """Draw a window, its rows as REST has them, and what a user should see of them."""
     bookkeeping = ["SystemModstamp", "CreatedDate", "IsDeleted", "MasterRecordId", "LastModifiedById"]
-    asked = ["Name", "A__c", "Zeta", "Owner.Name", "Owner.Manager.Email"]
+    asked = ["Name", "A__c", "Zeta", "Owner.Name", "Owner.Id", "Owner.Alpha__c", "Owner.Manager.Email"]
     shown = draw(st.lists(st.sampled_from([*bookkeeping, "LastViewedDate", *asked]), unique=True))
     visible = ("Id", *shown)
     hidden = [name for name in bookkeeping if name not in shown]

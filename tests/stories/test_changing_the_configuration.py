@@ -346,7 +346,10 @@ async def test_what_cannot_start_is_told_and_tried_again(tmp_path: Path, monkeyp
         assert "other could not be started: the disk is full" in problems
         assert not [problem for problem in problems if "new" in problem]
         fails = False
-        assert "could not be started" not in await site.reload()  # now, or a moment ago by itself
+        told = await site.reload()  # they start now, or did so by themselves a moment ago
+        assert "could not be started" not in told
+        assert "org:other" in told
+        assert "sink:new" in told
         async with httpx.AsyncClient(base_url=f"http://{holder.host}:{holder.port}") as http:
             while (await http.get("/readyz")).status_code != 200:
                 pass

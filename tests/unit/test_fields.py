@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from salesforce_poller.fields import QUIET, Unread, pack, place
+from salesforce_poller.model import Window
+from salesforce_poller.salesforce import wire
 
 FIELDS = {"Name": "Zoë\nMüller", "Owner": {"Name": None, "Email": "o@example.com"}, "LastViewedDate": None, "Id": "00Q"}
 
@@ -30,6 +32,16 @@ def test_where_the_fields_begin_that_count_is_known(fields: dict[str, Any], loud
     """Behind all that is quiet; at the end where nothing else is there."""
     written = pack(fields)
     assert written.as_bytes()[written.loud_at :].decode() == loud
+
+
+def test_fields_of_parents_are_in_the_order_of_their_letters() -> None:
+    """None of them is quiet: another parent's Id is another value. As rows are written, whichever way they come."""
+    row = {"Id": "00Q", "SystemModstamp": "2026-11-21T10:00:05.000+0000", "Owner": {"Id": "005", "Alpha__c": 1}}
+    visible = ("Id", "Owner.Id", "Owner.Alpha__c")
+    page = json.dumps({"done": True, "records": [row]}).encode()
+    (record,) = wire.read_following_page(page, Window("Lead", visible, visible, "SystemModstamp")).records
+    assert isinstance(record.fields, Unread)
+    assert record.fields.text == pack(dict(record.fields)).text == b'{"Id":"00Q","Owner":{"Alpha__c":1,"Id":"005"}}'
 
 
 def test_what_is_in_order_stays_the_same_text() -> None:
