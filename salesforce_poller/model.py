@@ -12,9 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from msgspec.structs import astuple
+
 from salesforce_poller.errors import NOTHING_KNOWN, Facts
 from salesforce_poller.spread import LAGS, SENDS, Spread
-from salesforce_poller.value import value
+from salesforce_poller.value import Value
 
 #: The columns of a record by name, nested where the REST API nests them; values are passed on as Salesforce sent them.
 Fields = Mapping[str, Any]
@@ -75,8 +77,7 @@ class Window:
     where: str | None = None
 
 
-@value
-class Record:
+class Record(Value, frozen=True):
     """What did the org say? One row, deciphered."""
 
     #: 18 characters.
@@ -94,8 +95,7 @@ class Record:
     fields: Fields
 
 
-@value
-class Sighting:
+class Sighting(Value, frozen=True):
     """What did this record look like when we last saw it?"""
 
     record_id: str
@@ -175,8 +175,7 @@ class Alert:
     detail: str
 
 
-@value
-class Event:
+class Event(Value, frozen=True):
     """What changed? One change of one record (or one gap in a feed, or one alert about a sink)."""
 
     #: Derived from org, record, kind, stamp and content: reading the same change twice gives the same id.
@@ -211,8 +210,7 @@ class Event:
         return self.record_id or self.object or self.source
 
 
-@value
-class Delivery:
+class Delivery(Value, frozen=True):
     """What do we owe, to whom? One event on its way to one sink."""
 
     sink: str
@@ -226,7 +224,15 @@ class Delivery:
     #: True when somebody asked for it once more; it keeps its id, and says ``replay`` beside it.
     replay: bool = False
     #: Names the commit that gave the event its position (``store/versions.py``); 0: not known.
-    version: int = field(default=0, compare=False)
+    version: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the same is owed, whatever commit it is of."""
+        return isinstance(other, Delivery) and astuple(self)[:-1] == astuple(other)[:-1]
+
+    def __hash__(self) -> int:
+        """Agree with :meth:`__eq__`."""
+        return hash((self.sink, self.position))
 
 
 class Verdict(StrEnum):

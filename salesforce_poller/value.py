@@ -1,16 +1,17 @@
-"""Values of which there are many, one for each row and event: frozen for whoever checks types. Used by ``model.py``."""
+"""Values of which there are many, one for each row and event: frozen, and quickly made. Used by ``model.py``."""
 
-from dataclasses import dataclass
-from typing import TypeVar, dataclass_transform
+from typing import Any, Self
 
-MadeT = TypeVar("MadeT")
+import msgspec
 
 
-@dataclass_transform(frozen_default=True)
-def value(made: type[MadeT]) -> type[MadeT]:
-    """Make a dataclass that is frozen for mypy, and not while the program runs.
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """What is written below it as fields, in that order, compared by all of them.
 
-    One that freezes itself takes three to four times as long to make, because it must go around its own ban for each
-    of its fields.
+    A frozen dataclass takes four to ten times as long to make, because it must go around its own ban for each of its
+    fields. The garbage collector does not look at values: they hold nothing that holds them.
     """
-    return dataclass(slots=True, unsafe_hash=True)(made)
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same with other values in some of its fields."""
+        return msgspec.structs.replace(self, **changes)

@@ -6,7 +6,7 @@ which is the org of the stories.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from salesforce_poller.model import Record, Window
@@ -44,7 +44,7 @@ class LittleOrg:
         old = self.rows.get(record_id)
         stamp = self.now.replace(microsecond=0)
         if old:
-            return replace(old, stamp=stamp, fields={"Id": record_id, "Write": self.writes})
+            return old.but(stamp=stamp, fields={"Id": record_id, "Write": self.writes})
         fields = {"Id": record_id, "Write": self.writes}
         return Record(record_id, stamp, stamp, deleted=False, merged_into=None, changed_by=None, fields=fields)
 

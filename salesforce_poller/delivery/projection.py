@@ -4,7 +4,6 @@ Called by ``envelope.py`` when an event is dressed, after the filters have seen 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from salesforce_poller.model import Event
@@ -24,8 +23,7 @@ class Projection:
         """Return the event with fewer fields in ``record``, ``previous`` and ``changed``."""
         if self._tree is None:
             return event
-        return replace(
-            event,
+        return event.but(
             record=None if event.record is None else _cut(event.record, self._tree),
             changed=None if event.changed is None else tuple(each for each in event.changed if self._keeps(each)),
             previous=None if event.previous is None else _cut(event.previous, self._tree),

@@ -4,7 +4,6 @@ Called by ``round.py`` when it closes its books. Whether the whole sink is down 
 """
 
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from salesforce_poller.model import Delivery, Parked, Receipt, Verdict
@@ -30,7 +29,7 @@ def settle(
     if receipt.verdict is Verdict.ACCEPTED:
         return None
     first_tried_at = delivery.first_tried_at or now
-    tried = replace(delivery, attempts=delivery.attempts + 1, first_tried_at=first_tried_at)
+    tried = delivery.but(attempts=delivery.attempts + 1, first_tried_at=first_tried_at)
     if now - first_tried_at >= give_up_after and _due_after(tried.attempts) >= give_up_after:
         return Parked(tried, due_at=now, detail=receipt.detail, dead=True, response=receipt.response)
     pause = max(_pause(delivery.attempts, receipt.verdict, rng), wish(receipt))

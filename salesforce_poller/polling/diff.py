@@ -30,7 +30,7 @@ from enum import Enum
 
 from salesforce_poller.model import Fields, Kind, Record, Sighting, Watermarks
 from salesforce_poller.polling import fingerprint
-from salesforce_poller.value import value
+from salesforce_poller.value import Value
 
 
 class Past(Enum):
@@ -61,8 +61,7 @@ class Rules:
     unchanged: bool = False
 
 
-@value
-class Change:
+class Change(Value, frozen=True):
     """One change of one record, before it becomes an event."""
 
     kind: Kind

@@ -6,7 +6,7 @@ Called by ``poller.py`` for every page; the next stop is ``store/feeds.py:Feeds.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
@@ -237,7 +237,7 @@ class Intake:
         They count as stamped when the log says they were deleted: whether a cascade stamps its children is not
         documented.
         """
-        dated = [replace(record, stamp=max(record.stamp, deleted_at[record.id])) for record in found]
+        dated = [record.but(stamp=max(record.stamp, deleted_at[record.id])) for record in found]
         await self.take(dated, marks, columns, silent=silent, logged=True)
 
     async def take_vanished(

@@ -6,7 +6,6 @@ dressed by ``delivery/envelope.py``, which takes the second line over as it stan
 be read on its way through.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -99,8 +98,7 @@ def as_read(event: Event) -> Event:
     changed, previous = event.changed, event.previous
     if type(event.record) is Unread and changed is None and previous is None:
         return event
-    return replace(
-        event,
+    return event.but(
         record=load_fields(text_of(event.record)),
         changed=None if changed is None else tuple(changed),
         # Values of any type; JSON knows fewer of them.

@@ -155,7 +155,7 @@ async def test_a_round_is_settled_as_a_whole(store: Store, outbox: Outbox) -> No
     first, second, third = await outbox.read("crm", 3)
     await park(outbox, Parked(first, NOON), Parked(second, NOON), cursor=2)
     state = SinkState("crm", 3, failing_since=NOON, last_error="HTTP 503")
-    again = Parked(replace(second, attempts=2), NOON + SECOND, "HTTP 503")
+    again = Parked(second.but(attempts=2), NOON + SECOND, "HTTP 503")
     await outbox.settle(state, park=[Parked(third, NOON)], again=[again], done=[1])
     assert await outbox.sink("crm") == state
     assert await positions(outbox, NOON + SECOND) == [2, 3]
@@ -177,12 +177,12 @@ async def test_an_outage_is_not_counted_against_the_parked(store: Store, outbox:
     """They are due at once, and their first try moves by the length of the outage; the dead stay dead."""
     await happen(store, "A", "B", "C")
     tried, untried, dead = await outbox.read("crm", 3)
-    tried = replace(tried, attempts=4, first_tried_at=NOON - 100 * SECOND)
+    tried = tried.but(attempts=4, first_tried_at=NOON - 100 * SECOND)
     later = NOON + 1000 * SECOND
     await park(outbox, Parked(tried, later), Parked(untried, later), Parked(dead, NOON - SECOND, dead=True), cursor=3)
     state = await outbox.sink("crm")
     await outbox.settle(state, park=[], done=[], back_at=NOON, outage=90 * SECOND)
-    assert await due(outbox) == [replace(tried, first_tried_at=NOON - 10 * SECOND), untried]
+    assert await due(outbox) == [tried.but(first_tried_at=NOON - 10 * SECOND), untried]
     assert (await outbox.backlog("crm")).dead == 1
 
 
@@ -255,8 +255,7 @@ async def test_what_is_parked_for_a_sink_that_was_removed_goes_with_its_time(sto
     await happen(store, "C", at=NOON + SECOND, first=3)
     for name in ("crm", "removed"):
         waiting = [
-            Parked(replace(each, sink=name), NOON, dead=each.position == 1)
-            for each in await outbox.read("crm", 3, after=0)
+            Parked(each.but(sink=name), NOON, dead=each.position == 1) for each in await outbox.read("crm", 3, after=0)
         ]
         await outbox.settle(SinkState(name, 3), park=waiting)
     assert [await outbox.let_go(NOON + SECOND, ["crm"]) for _ in range(2)] == [2, 0]
@@ -330,7 +329,7 @@ async def test_what_failed_before_does_not_crowd_out_what_was_never_tried(store:
     """Each has a limit of its own."""
     await happen(store, *"ABCDEF")
     fresh = await outbox.read("crm", 6)
-    tried = [Parked(replace(each, attempts=1, first_tried_at=NOON), NOON) for each in fresh[:4]]
+    tried = [Parked(each.but(attempts=1, first_tried_at=NOON), NOON) for each in fresh[:4]]
     await park(outbox, *tried, *(Parked(each, NOON) for each in fresh[4:]), cursor=6)
     standing = await outbox.standing("crm", NOON, Ordering.RECORD, tried=2, untried=100)
     assert [each.position for each in standing.due] == [1, 2, 5, 6]
@@ -352,7 +351,7 @@ async def test_what_somebody_dropped_during_a_round_is_not_parked_again(store: S
     await parked(outbox)
     first, second = await due(outbox)
     await outbox.settle(SinkState("crm", 2), done=[1])
-    again = [Parked(replace(each, attempts=1), NOON, "HTTP 400", response="HTTP/1.1 400") for each in (first, second)]
+    again = [Parked(each.but(attempts=1), NOON, "HTTP 400", response="HTTP/1.1 400") for each in (first, second)]
     await outbox.settle(SinkState("crm", 2), again=again)
     assert [(each.position, each.attempts) for each in await due(outbox)] == [(2, 1)]
 
@@ -362,8 +361,8 @@ async def test_a_replay_keeps_its_flag_when_it_fails(store: Store, outbox: Outbo
     [event] = await happen(store, "A")
     replay = Delivery("crm", 1, event, replay=True)
     await park(outbox, Parked(replay, NOON), cursor=1)
-    await outbox.settle(SinkState("crm", 1), again=[Parked(replace(replay, attempts=1), NOON)])
-    assert await due(outbox) == [replace(replay, attempts=1)]
+    await outbox.settle(SinkState("crm", 1), again=[Parked(replay.but(attempts=1), NOON)])
+    assert await due(outbox) == [replay.but(attempts=1)]
 
 
 async def test_an_alert_is_written_with_what_caused_it_and_only_once(store: Store, outbox: Outbox) -> None:

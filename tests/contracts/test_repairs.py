@@ -48,7 +48,7 @@ async def park(store: Store, *positions: int, dead: bool, sink: str = "crm", **m
     end = await store.repairs.end()
     found = {each.position: each for each in await store.repairs.following(EVERYTHING, after=0, limit=end)}
     there = await store.outbox.read(sink, 10_000)
-    by_position = {each.position: replace(each, attempts=7, first_tried_at=NOON) for each in there}
+    by_position = {each.position: each.but(attempts=7, first_tried_at=NOON) for each in there}
     parked = [
         Parked(by_position[one], NOON + MINUTE, "HTTP 500", dead=dead, response="HTTP/1.1 500", **more)
         for one in positions
@@ -273,7 +273,7 @@ class TestDead:
         """What waits for its turn anyway is left alone."""
         await happen(store, ANN, BOB, "CARL")
         await park(store, 1, 2, dead=True)
-        later = replace((await store.outbox.read("log", 3))[2], sink="crm")
+        later = (await store.outbox.read("log", 3))[2].but(sink="crm")
         await store.outbox.settle(SinkState("crm", 3), park=[Parked(later, NOON + MINUTE)], done=[])
         assert await store.repairs.requeue(Selection(record=ANN), ["crm", "log"], NOON) == {"crm": 1}
         assert await due(store) == [(1, False, 0)]

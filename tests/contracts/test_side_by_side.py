@@ -99,7 +99,7 @@ class Work:
 
     def parked(self, one: Delivery) -> Parked:
         """Return it as failed, or given up."""
-        return Parked(replace(one, attempts=one.attempts + 1), NOON, "HTTP 503", dead=self.rng.random() < 0.5)
+        return Parked(one.but(attempts=one.attempts + 1), NOON, "HTTP 503", dead=self.rng.random() < 0.5)
 
     async def replay(self, store: Store, _sink: str) -> None:
         """Owe any of them to all sinks once more."""

@@ -3,7 +3,6 @@
 Delivery's side of it is in ``test_outbox.py``, the file itself and its schema in ``test_store_file.py``.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,7 @@ class TestCommitPage:
             assert [position for position, _ in found] == [*range(len(numbers), 0, -1)]
             assert [event for _, event in reversed(found)] == happened
             assert await store.feeds.sightings("acme", "Lead", list(seen)) == seen
-            later = {one: replace(known, digest=f"{one:f>32}", deleted=True) for one, known in seen.items()}
+            later = {one: known.but(digest=f"{one:f>32}", deleted=True) for one, known in seen.items()}
             assert await commit(store, seen=tuple(later.values())) == 0
             assert await store.feeds.sightings("acme", "Lead", list(seen)) == later
 
@@ -213,7 +212,7 @@ class TestValues:
         values: list[Any] = [*texts, *numbers, None, [], {}, {"A": {"b": None}}]
         fields = {f"Field{index:02}": value for index, value in enumerate(values)}
         async with Store(where) as store:
-            await commit(store, an_event(record=fields, previous=fields), seen=(replace(a_sighting(), fields=fields),))
+            await commit(store, an_event(record=fields, previous=fields), seen=(a_sighting().but(fields=fields),))
             [event] = await told(store)
             remembered = (await store.feeds.sightings("acme", "Lead", [LEAD]))[LEAD].fields
             for read in (event.record, event.previous, remembered):

@@ -99,17 +99,17 @@ class World:
 
     def _happen(self, row: Record, word: str, value: Any) -> None:
         if word == "drift":
-            self.row = replace(row, fields={**row.fields, "Score__c": value})
+            self.row = row.but(fields={**row.fields, "Score__c": value})
         elif word == "purge":
             self.row, self.purged_at = None, self.now
         elif row.deleted and word == "undelete":
-            self.row = replace(row, stamp=self.now, deleted=False, merged_into=row.merged_into if value else None)
+            self.row = row.but(stamp=self.now, deleted=False, merged_into=row.merged_into if value else None)
         elif not row.deleted and word == "delete":
-            self.row = replace(row, stamp=self.now, deleted=True, merged_into=value)
+            self.row = row.but(stamp=self.now, deleted=True, merged_into=value)
         elif not row.deleted and word == "restamp":
-            self.row = replace(row, stamp=self.now)
+            self.row = row.but(stamp=self.now)
         elif not row.deleted and word in STORED:
-            self.row = replace(row, stamp=self.now, fields={**row.fields, word: value})
+            self.row = row.but(stamp=self.now, fields={**row.fields, word: value})
 
     def look(self) -> list[Event]:
         """Do what a turn of the feed does; returns what it told."""
@@ -206,8 +206,8 @@ def test_a_field_added_to_the_feed_is_never_lost(old: Any, new: Any) -> None:
     before = Record(LEAD, SETTLED, None, deleted=False, merged_into=None, changed_by=None, fields=a_lead())
     sighting = diff.sight(before, None, RULES)
     extended = replace(RULES, paths=(*RULES.paths, "Added__c"))
-    unread = replace(before, fields=a_lead(Added__c=old))
+    unread = before.but(fields=a_lead(Added__c=old))
     assert diff.decide(unread, sighting, some_marks(), extended) == []
-    changed = replace(before, stamp=SETTLED + timedelta(minutes=1), fields=a_lead(Added__c=new))
+    changed = before.but(stamp=SETTLED + timedelta(minutes=1), fields=a_lead(Added__c=new))
     told = [change.kind for change in diff.decide(changed, sighting, some_marks(), extended)]
     assert told == [Kind.UPDATED]

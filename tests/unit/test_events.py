@@ -25,7 +25,7 @@ class TestContent:
 
     def test_an_update_says_what_changed_from_what(self) -> None:
         """Nested like the record."""
-        event = told(replace(UPDATE, changed=("Status", "Owner.Name")), sighting=a_sighting(fields={"Status": "New"}))
+        event = told(UPDATE.but(changed=("Status", "Owner.Name")), sighting=a_sighting(fields={"Status": "New"}))
         assert (event.org, event.source, event.object) == ("acme", "urn:salesforce:00D5g000008abcdEAA", "Lead")
         assert (event.record_id, event.key, event.kind) == (LEAD, LEAD, Kind.UPDATED)
         assert (event.time, event.observed_at) == (at("10:00:05"), NOW)
@@ -83,8 +83,8 @@ class TestIds:
     @pytest.mark.parametrize(
         "other",
         [
-            told(replace(UPDATE, kind=Kind.UNDELETED)),
-            told(replace(UPDATE, time=at("10:00:06"))),
+            told(UPDATE.but(kind=Kind.UNDELETED)),
+            told(UPDATE.but(time=at("10:00:06"))),
             told(record=a_record(id=OTHER_LEAD)),
             told(record=a_record(fields={"Status": "Working"})),
             told(sighting=a_sighting()),
@@ -101,12 +101,12 @@ class TestIds:
         """They begin with the stamp's seconds, which keeps every index of them small at its busy end."""
         others = [told(record=a_record(id=OTHER_LEAD)), told(record=a_record(fields={"Status": "Working"}))]
         assert {each.id[:8] for each in [told(), *others]} == {f"{int(at('10:00:05').timestamp()):08x}"}
-        assert told(replace(UPDATE, time=at("10:00:06"))).id > max(each.id for each in [told(), *others])
+        assert told(UPDATE.but(time=at("10:00:06"))).id > max(each.id for each in [told(), *others])
 
     @pytest.mark.parametrize("year", [1601, 1969, 2107, 9999])
     def test_any_stamp_makes_an_id_of_32_digits(self, year: int) -> None:
         """Also one that eight digits do not hold."""
-        assert len(told(replace(UPDATE, time=UPDATE.time.replace(year=year))).id) == 32
+        assert len(told(UPDATE.but(time=UPDATE.time.replace(year=year))).id) == 32
 
     def test_gaps_differ_by_what_they_miss(self) -> None:
         """And by object; the same gap told again is the same."""

@@ -1,6 +1,5 @@
 """The judge itself is judged: each kind of wrong telling is found, and a true one is let pass."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -103,11 +102,11 @@ def test_changes_between_two_looks_may_be_one() -> None:
         ),
         pytest.param([*STORY[:2], told(3, Kind.MERGED, "Two", merged_into=OTHER), STORY[3]], id="merged, not deleted"),
         pytest.param([*STORY, told(5, Kind.CREATED, "X", record_id=OTHER)], id="a record nothing happened to"),
-        pytest.param([*STORY[:2], replace(STORY[1], id="x", changed=()), *STORY[2:]], id="an update of nothing"),
-        pytest.param([STORY[0], replace(STORY[1], changed=None), *STORY[2:]], id="previous values withheld"),
-        pytest.param([replace(STORY[0], time=NOW + timedelta(days=1)), *STORY[1:]], id="a time that is no stamp"),
-        pytest.param([*STORY[:2], replace(STORY[2], record={"Company": "X"}), STORY[3]], id="deleted as it never was"),
-        pytest.param([*STORY, replace(STORY[3], id="e1")], id="two events with one id"),
+        pytest.param([*STORY[:2], STORY[1].but(id="x", changed=()), *STORY[2:]], id="an update of nothing"),
+        pytest.param([STORY[0], STORY[1].but(changed=None), *STORY[2:]], id="previous values withheld"),
+        pytest.param([STORY[0].but(time=NOW + timedelta(days=1)), *STORY[1:]], id="a time that is no stamp"),
+        pytest.param([*STORY[:2], STORY[2].but(record={"Company": "X"}), STORY[3]], id="deleted as it never was"),
+        pytest.param([*STORY, STORY[3].but(id="e1")], id="two events with one id"),
     ],
 )
 def test_what_is_wrong_is_found(events: list[Event]) -> None:

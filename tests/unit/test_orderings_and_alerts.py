@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -206,8 +205,8 @@ async def test_many_replays_do_not_go_one_by_one(house: House) -> None:
     dispatcher = house.dispatcher(sink)
     await house.until_quiet(dispatcher)
     state = await house.store.outbox.sink("crm")
-    again = [replace(each, replay=True) for each in await house.store.outbox.read("crm", 50, after=0)]
-    tried = [replace(each, attempts=1, first_tried_at=house.clock.now()) for each in again[:20]]
+    again = [each.but(replay=True) for each in await house.store.outbox.read("crm", 50, after=0)]
+    tried = [each.but(attempts=1, first_tried_at=house.clock.now()) for each in again[:20]]
     parked = [Parked(each, house.clock.now()) for each in [*tried, *again[20:]]]
     await house.store.outbox.settle(state, park=parked)
     assert (await dispatcher.dispatch_once()).delivered == 2 + 30
