@@ -16,6 +16,7 @@ from salesforce_poller.actions import orders, replay
 from salesforce_poller.actions.present import Present
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import NotKnown, NotNow
+from salesforce_poller.model import Duty
 from salesforce_poller.store.pauses import Pause
 from salesforce_poller.store.selection import Selection
 from salesforce_poller.store.store import Store
@@ -218,6 +219,7 @@ class Desk:
         if paused:
             raise NotNow(f"{org}/{name} is paused ({paused}); resume it, and it is polled at once")
         if self._poller is None or (self._store.is_shared and not self._poller.polls(org)):
+            await self._check_somebody_polls(org)
             await self._store.pauses.ask_for_poll(org, name)  # whoever polls it hears of it; its answer stays there
             return {"feed": f"{org}/{name}", "done": False, "events": 0, "error": ""}
         end = await self._store.repairs.end()
@@ -230,6 +232,14 @@ class Desk:
         if worked is False:
             told["error"] = await self._error(org, name)
         return told
+
+    async def _check_somebody_polls(self, org: str) -> None:
+        """Raise NotNow where no process would hear that an org shall be polled."""
+        processes, held = await self._store.leases.standing()
+        if not any(one.alive for one in processes):
+            raise NotNow("no daemon is running on this store; a poll is the daemon's affair")
+        if not any(one.taken and one.lease.duty == Duty("org", org) for one in held):
+            raise NotNow(f"no daemon polls {org} at the moment; `salesforce-poller status` tells who is there")
 
     async def _error(self, org: str, name: str) -> str:
         """Return what is wrong with a feed, or with its whole org."""

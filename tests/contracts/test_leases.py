@@ -19,8 +19,10 @@ from pydantic import SecretStr
 from servers import Server
 from sqlalchemy import text
 
+from salesforce_poller.actions.desk import Desk
+from salesforce_poller.actions.present import Present
 from salesforce_poller.admin.upkeep import Upkeep
-from salesforce_poller.errors import LeaseLost, StoreWentBack
+from salesforce_poller.errors import LeaseLost, NotNow, StoreWentBack
 from salesforce_poller.model import Duty, Lease
 from salesforce_poller.store.leases import Process
 from salesforce_poller.store.postgresql import Postgresql
@@ -279,3 +281,20 @@ async def test_what_a_sink_of_another_configuration_is_owed_is_not_tidied_away(t
         await connection.execute(text("UPDATE leases SET since = since - 8 * 86400000"))
     await upkeep.tidy()
     assert await written(ann) == [], "it is gone for good"
+
+
+async def test_a_poll_is_asked_for_only_where_somebody_would_hear_of_it(where: str) -> None:
+    """The answer says whether no daemon is there at all, or none that works for the org at this moment."""
+    async with Store(where) as store:
+        desk = Desk(store, present=Present([("acme", "Lead")], {}), clock=FakeClock())
+        await store.leases.look([ACME])
+        with pytest.raises(NotNow, match="no daemon is running on this store"):
+            await desk.take("feeds/acme/Lead/poll", {})
+        await store.leases.beat(ANN, SPAN)
+        with pytest.raises(NotNow, match="no daemon polls acme at the moment"):
+            await desk.take("feeds/acme/Lead/poll", {})
+        await store.leases.take(ANN, [ACME])
+        assert (await desk.take("feeds/acme/Lead/poll", {}))["done"] is False
+        await store.leases.beat(ANN, OVER)
+        with pytest.raises(NotNow, match="no daemon is running on this store"):
+            await desk.take("feeds/acme/Lead/poll", {})

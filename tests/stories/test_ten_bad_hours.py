@@ -11,6 +11,8 @@ from world import World
 from salesforce_poller.simulator.faults import FAULTS
 from salesforce_poller.simulator.transactions import Transaction
 
+pytestmark = pytest.mark.both_databases
+
 #: Faults of the REST API that come at once; slow answers are tested where time is not the org's own.
 TROUBLES = sorted(
     name

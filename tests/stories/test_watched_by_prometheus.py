@@ -7,10 +7,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import stores
 from consumer import Consumer, a_consumer
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from servers import free_port
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
 from world import World
 
 from salesforce_poller import app, config
@@ -21,14 +24,15 @@ from salesforce_poller.clock import SystemClock
 from salesforce_poller.errors import StoreError, TryLater
 from salesforce_poller.model import PollReport, Watermarks
 from salesforce_poller.spread import Spread
-from salesforce_poller.store.lock import holder_of
+from salesforce_poller.store.database import Door
+from salesforce_poller.store.postgresql import Postgresql
 from salesforce_poller.store.sqlite import SqliteFile
 
 CONFIG = """
 [store]
-url = "sqlite:///{folder}/daemon.db"
+url = "{store}"
 [http]
-listen = "127.0.0.1:0"
+listen = "127.0.0.1:{port}"
 token = "let-me-in"
 [orgs.acme]
 login_url = "{url}"
@@ -41,6 +45,8 @@ every = "1s"
 type = "webhook"
 url = "{hook}"
 """
+pytestmark = pytest.mark.both_databases
+
 STUCK = 60
 KEY = SecretStr("the key of this run")
 
@@ -118,13 +124,12 @@ async def test_a_daemon_is_scraped(world: World, tmp_path: Path) -> None:
     world.org.clock.set_speed(1)
     stop = asyncio.Event()
     async with a_consumer() as consumer, asyncio.timeout(STUCK):
-        settings = config.parse(CONFIG.format(folder=tmp_path, url=world._url, hook=consumer.url), {})
+        said = {"store": stores.url(tmp_path / "daemon.db"), "port": free_port()}
+        settings = config.parse(CONFIG.format(**said, url=world._url, hook=consumer.url), {})
         daemon = asyncio.create_task(app.run(settings, clock=SystemClock(), rng=random.Random(3), stop=stop))
         await lead_until(world, consumer, 1)
         await lead_until(world, consumer, 2)  # of a later turn: the one before it is told
-        holder = holder_of(tmp_path / "daemon.db")
-        assert holder is not None
-        async with httpx.AsyncClient(base_url=f"http://{holder.host}:{holder.port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{said['port']}") as http:
             refused = await http.get("/metrics")
             answer = await http.get("/metrics", headers={"authorization": "Bearer let-me-in"})
         stop.set()
@@ -177,7 +182,7 @@ async def test_a_store_that_cannot_be_read_is_said_to_be_so(world: World, monkey
 
 
 async def test_readiness_asks_as_little_of_fifty_feeds_as_of_one(world: World) -> None:
-    """Three queries: kubelets ask every few seconds."""
+    """Three queries, and two more where the store is shared: kubelets ask every few seconds."""
     marks: Watermarks | None = await watermarks_of(world)
     assert marks is not None
     for number in range(50):
@@ -189,12 +194,18 @@ async def test_readiness_asks_as_little_of_fifty_feeds_as_of_one(world: World) -
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         asked.append(statement)
 
-    door = world.store._door
-    assert isinstance(door, SqliteFile)
-    event.listen(door._reader.sync_engine, "before_cursor_execute", note)
+    event.listen(engine_of(world.store._door).sync_engine, "before_cursor_execute", note)
     watched = [("acme", f"Thing{number}__c") for number in range(51)]
     assert await readiness(world, *watched) == (503, ["acme/Thing50__c has not been read yet"])
-    assert len([one for one in asked if one.startswith("SELECT")]) == 3
+    assert len([one for one in asked if one.startswith("SELECT")]) == (5 if stores.on_postgresql() else 3)
+
+
+def engine_of(door: Door) -> AsyncEngine:
+    """Return what looks into the store are made with."""
+    if isinstance(door, SqliteFile):
+        return door._reader
+    assert isinstance(door, Postgresql)
+    return door._engine
 
 
 async def watermarks_of(world: World) -> Watermarks | None:
