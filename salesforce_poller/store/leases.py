@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -37,6 +38,19 @@ from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import Instant, leases, processes
 from salesforce_poller.store.upsert import upsert
 
+#: What the server knows our connections by.
+APPLICATION = "salesforce-poller"
+#: How long a transaction may stand still. A third of a lease, or less: who has stopped holds up its successor as long.
+STANDSTILL = timedelta(seconds=5)
+#: Cuts off who stands still in the middle of a command: between asking what a statement is like and carrying it out,
+#: say. The server counts that as work (active, waiting for ClientRead; PostgreSQL, The Cumulative Statistics System),
+#: so that neither ``idle_in_transaction_session_timeout`` nor ``statement_timeout`` ever ends it.
+_CUT_OFF = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND usename = current_user AND application_name = :application AND pid <> pg_backend_pid()"
+    " AND state = 'active' AND wait_event = 'ClientRead' AND xact_start IS NOT NULL"
+    " AND state_change < clock_timestamp() - make_interval(secs => :seconds)"
+)
 #: Rows of processes that ended without a word are kept for people to see, for so long.
 _KEPT = timedelta(hours=1)
 #: The database's clock in milliseconds, at this moment and not at the beginning of the transaction.
@@ -113,7 +127,8 @@ class Leases:
     async def take(self, process: Process, duties: Iterable[Duty]) -> list[Lease]:
         """Take those of these leases that nobody holds who is alive; returns them, with their new fences.
 
-        One in which somebody is writing at this moment is left for the next time.
+        One in which somebody is writing at this moment is left for the next time. So that this comes, also where a
+        process has stopped in the middle of writing, who stands still for too long is cut off from the database.
         """
         keys = [(duty.kind, duty.name) for duty in duties]
         free = select(leases.c.kind, leases.c.name).where(tuple_(leases.c.kind, leases.c.name).in_(keys), ~_taken)
@@ -127,6 +142,9 @@ class Leases:
                 fence = (await connection.execute(taking.returning(leases.c.fence))).scalar_one_or_none()
                 if fence is not None:
                     got.append(Lease(Duty(kind, name), process.id, fence))
+            if len(got) < len(keys):
+                how_long = {"application": APPLICATION, "seconds": STANDSTILL.total_seconds()}
+                await connection.execute(_CUT_OFF, how_long)
         return got
 
     async def give_back(self, given: Iterable[Lease]) -> None:

@@ -2,7 +2,8 @@
 
 A server that restarts, or hands over to another one, is *away*: whoever writes hears it as ``StoreAway`` and tries
 again later, with nothing lost. A process that stops in the middle of a transaction is cut off by the server
-(``idle_in_transaction_session_timeout``), so that what it has locked does not stay locked.
+(``idle_in_transaction_session_timeout``), or by its successor (``leases.py``), so that what it has locked does not stay
+locked.
 """
 
 import socket
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from salesforce_poller.errors import StoreError
 from salesforce_poller.store.bells import CHANNEL
 from salesforce_poller.store.database import Begin, Work
+from salesforce_poller.store.leases import APPLICATION, STANDSTILL
 
 T = TypeVar("T")
 #: Connections of one process.
@@ -29,10 +31,8 @@ _CONNECTIONS = 10
 _POOL_WAIT, _CONNECT_WAIT = 60.0, 10.0
 #: Seconds for one statement; nothing that the daemon asks takes as long.
 STATEMENT = 60.0
-#: How long a transaction may stand still. A third of a lease, or less: who has stopped holds up its successor as long.
-STANDSTILL = timedelta(seconds=5)
 _SETTINGS = {
-    "application_name": "salesforce-poller",
+    "application_name": APPLICATION,
     "idle_in_transaction_session_timeout": str(STANDSTILL // timedelta(milliseconds=1)),
     "tcp_user_timeout": "10000",
     "timezone": "UTC",

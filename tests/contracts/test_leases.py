@@ -183,6 +183,29 @@ async def test_who_stands_still_in_the_middle_of_writing_is_cut_off(two: tuple[S
     assert taken.fence == lease.fence + 1
 
 
+async def test_who_stands_still_in_the_middle_of_a_command_is_cut_off_by_whoever_takes_its_place(
+    two: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the server it is at work, however long: it has asked what a statement is like, and never carries it out."""
+    ann, bob = two
+    [lease] = await ann.leases.take(ANN, [ACME])
+    assert isinstance(ann._door, Postgresql)
+    asleep = await ann._door.connect()
+    await asleep.execute("BEGIN; SELECT 1 FROM leases WHERE kind = 'org' AND name = 'acme' FOR SHARE")
+    await asleep.prepare("SELECT 1 FROM leases WHERE name = $1")
+    lost = asyncio.Event()
+    asleep.add_termination_listener(lambda _connection: lost.set())
+    await ann.leases.beat(ANN, OVER)
+    assert await bob.leases.take(BOB, [ACME]) == [], "it has not stood still for long"
+    assert not asleep.is_closed()
+    monkeypatch.setattr("salesforce_poller.store.leases.STANDSTILL", timedelta())
+    assert await bob.leases.take(BOB, [ACME]) == []
+    async with asyncio.timeout(60):
+        await lost.wait()
+    [taken] = await bob.leases.take(BOB, [ACME])
+    assert taken.fence == lease.fence + 1
+
+
 async def test_what_is_given_back_is_free_at_once_and_only_if_it_was_ours(two: tuple[Store, Store]) -> None:
     """By exact fence: what another one took meanwhile stays its own."""
     ann, bob = two
