@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from salesforce_poller.actions import orders, replay
+from salesforce_poller.actions import orders, replay, sharing
 from salesforce_poller.actions.present import Present
 from salesforce_poller.clock import Clock
 from salesforce_poller.errors import NotKnown, NotNow
@@ -235,10 +235,11 @@ class Desk:
 
     async def _check_somebody_polls(self, org: str) -> None:
         """Raise NotNow where no process holds an org, and so none would hear that it shall be polled."""
-        processes, held = await self._store.leases.standing()
-        if self._poller is None and not any(one.alive for one in processes):
+        shared = await sharing.of(self._store, [Duty("org", org)])
+        assert shared is not None, "who has the store alone polls by itself, or not at all"
+        if self._poller is None and not any(one.alive for one in shared.processes):
             raise NotNow("no daemon is running on this store; a poll is the daemon's affair")
-        if not any(one.taken and one.lease.duty == Duty("org", org) for one in held):
+        if not shared.holder("org", org):
             raise NotNow(f"no daemon polls {org} at the moment; `salesforce-poller status` tells who is there")
 
     async def _error(self, org: str, name: str) -> str:

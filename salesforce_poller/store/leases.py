@@ -38,7 +38,7 @@ from salesforce_poller.store.database import Database
 from salesforce_poller.store.tables import Instant, leases, processes
 from salesforce_poller.store.upsert import upsert
 
-#: What the server knows our connections by.
+#: What the server knows our connections by; used by ``postgresql.py``, which is imported for such a store only.
 APPLICATION = "salesforce-poller"
 #: How long a transaction may stand still. A third of a lease, or less: who has stopped holds up its successor as long.
 STANDSTILL = timedelta(seconds=5)
@@ -142,7 +142,7 @@ class Leases:
                 fence = (await connection.execute(taking.returning(leases.c.fence))).scalar_one_or_none()
                 if fence is not None:
                     got.append(Lease(Duty(kind, name), process.id, fence))
-            if len(got) < len(keys):
+            if len(got) < len(keys):  # some are locked, or somebody was quicker
                 how_long = {"application": APPLICATION, "seconds": STANDSTILL.total_seconds()}
                 await connection.execute(_CUT_OFF, how_long)
         return got

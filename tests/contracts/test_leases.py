@@ -309,7 +309,7 @@ async def test_what_a_sink_of_another_configuration_is_owed_is_not_tidied_away(t
 class Idle:
     """A daemon that polls nothing at the moment. Satisfies ``actions/desk.py:Poller``."""
 
-    def polls(self, org: str) -> bool:  # the protocol's signature
+    def polls(self, org: str) -> bool:
         """Say no."""
         return False
 
